@@ -1,0 +1,67 @@
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+use escargot::CargoBuild;
+use escargot::format::Message;
+
+/// The binaries of the three services.
+///
+/// Cargo tells a package's tests where its own binaries are, but not those of other packages,
+/// and `cargo test` may not even have built them. So they are built here, which takes no time
+/// when nothing has changed.
+pub struct Binaries(HashMap<String, PathBuf>);
+
+impl Binaries {
+    /// Builds the services as this program was built, debug or release. What cargo has to say
+    /// about it goes to stderr.
+    ///
+    /// # Errors
+    ///
+    /// When they do not compile.
+    pub fn build() -> anyhow::Result<Binaries> {
+        let mut cargo = CargoBuild::new()
+            .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
+            .package("publisher")
+            .package("subscriber")
+            .package("pattern-subscriber")
+            .bins()
+            .current_release()
+            .into_command()
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start cargo")?;
+        let messages = cargo.stdout.take().context("cargo has no stdout")?;
+        let mut binaries = HashMap::new();
+        for message in BufReader::new(messages).lines() {
+            let message = message?;
+            match serde_json::from_str(&message).context("cargo's messages have changed")? {
+                Message::CompilerArtifact(artifact) => {
+                    if let Some(path) = artifact.executable {
+                        binaries.insert(artifact.target.name.into_owned(), path.into_owned());
+                    }
+                }
+                Message::CompilerMessage(message) => {
+                    if let Some(text) = message.message.rendered {
+                        eprint!("{text}");
+                    }
+                }
+                _ => {}
+            }
+        }
+        ensure!(cargo.wait()?.success(), "cannot build the services");
+        Ok(Binaries(binaries))
+    }
+
+    /// The command that runs `publisher`, `subscriber` or `pattern-subscriber`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such service.
+    pub fn command(&self, name: &str) -> anyhow::Result<Command> {
+        let path = self.0.get(name).with_context(|| format!("there is no service '{name}'"))?;
+        Ok(Command::new(path))
+    }
+}

@@ -1,0 +1,236 @@
+//! `cargo demo`: Redis, two publishers and two subscribers in one terminal, without Docker.
+
+mod tally;
+
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::{Context, bail, ensure};
+use clap::Parser;
+use demo::{Binaries, Process};
+use local_redis::{LocalRedis, Signal};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tally::Tally;
+
+/// Shows publishers and subscribers at work in one terminal, and checks that every message
+/// arrived
+#[derive(Parser)]
+#[command(name = "cargo demo", version, after_help = EXAMPLES)]
+struct Args {
+    /// How many messages each publisher publishes
+    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+
+    /// Go on until Ctrl+C
+    #[arg(long, conflicts_with = "count")]
+    forever: bool,
+
+    /// How long each publisher waits between two messages
+    #[arg(long, value_name = "TIME", default_value = "2s")]
+    interval: String,
+
+    /// A Redis that runs already, instead of one for the demo alone
+    #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
+    redis_url: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo demo                                   ten messages in ten seconds
+  cargo demo --interval 100ms --forever        many, until Ctrl+C
+  cargo demo --redis-url redis://localhost     on a Redis that runs already";
+
+/// They fit sports and politics alike: the publisher picks at random for both.
+const HEADLINES: [&str; 4] = [
+    "Late result surprises everyone.",
+    "Both sides claim victory.",
+    "The favourite stumbles again.",
+    "Record turnout expected on Sunday.",
+];
+
+/// What reaches the demo's one loop from its processes and from the keyboard.
+enum News {
+    Line { from: usize, line: String },
+    Log { from: usize, line: String },
+    Ended { from: usize },
+    CtrlC,
+}
+
+const NAMES: [&str; 4] = ["subscriber", "pattern-subscriber", "publisher", "news-publisher"];
+const SUBSCRIBERS: [usize; 2] = [0, 1];
+const PUBLISHERS: [usize; 2] = [2, 3];
+const COLOURS: [AnsiColor; 4] =
+    [AnsiColor::Cyan, AnsiColor::Yellow, AnsiColor::Green, AnsiColor::Magenta];
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    eprintln!("Building the services ...");
+    let binaries = Binaries::build()?;
+    // Declared before the services and so dropped after them: nobody sees it go.
+    let private_redis = match args.redis_url {
+        Some(_) => None,
+        None => Some(LocalRedis::start().context("cannot start a Redis for the demo")?),
+    };
+    let redis_url = match (&args.redis_url, &private_redis) {
+        (Some(url), _) => url.clone(),
+        (None, Some(redis)) => redis.url(),
+        (None, None) => bail!("no Redis"),
+    };
+
+    let (news, heard) = channel();
+    listen_for_ctrl_c(news.clone())?;
+    let mut demo = Demo { heard, processes: Vec::new(), tally: Tally::default(), stopping: false };
+    let start = |from: usize, service: &str, arguments: &[&str]| {
+        let mut command = binaries.command(service)?;
+        // By the environment, as a URL may hold a password and arguments are for all to see.
+        command.args(arguments).env("REDIS_URL", &redis_url);
+        start(from, command, &news)
+    };
+
+    for (from, service) in [(0, "subscriber"), (1, "pattern-subscriber")] {
+        demo.processes.push(start(from, service, &[])?);
+    }
+    // Redis keeps nothing for later: who is not subscribed yet misses the first messages.
+    demo.show_until_subscribed()?;
+
+    let count = args.count.to_string();
+    let count = if args.forever { vec!["--forever"] } else { vec!["--count", &count] };
+    let pace = [&count[..], &["--interval", &args.interval]].concat();
+    let mut headlines = vec!["news:sports", "news:politics"];
+    headlines.extend(HEADLINES.iter().flat_map(|headline| ["--message", headline]));
+    demo.processes.push(start(2, "publisher", &pace)?);
+    demo.processes.push(start(3, "publisher", &[&headlines[..], &pace].concat())?);
+    if demo.stopping {
+        demo.signal(&PUBLISHERS);
+    }
+    demo.show_until_ended(&PUBLISHERS)?;
+
+    demo.signal(&SUBSCRIBERS);
+    demo.show_until_ended(&SUBSCRIBERS)?;
+    demo.check()
+}
+
+struct Demo {
+    heard: Receiver<News>,
+    processes: Vec<Process>,
+    tally: Tally,
+    stopping: bool,
+}
+
+impl Demo {
+    fn show_until_subscribed(&mut self) -> anyhow::Result<()> {
+        let mut subscribed = 0;
+        while subscribed < SUBSCRIBERS.len() && !self.stopping {
+            match self.show_next()? {
+                News::Line { line, .. } if line.starts_with("Subscribed ") => subscribed += 1,
+                News::Ended { from } => bail!("{} ended too early", NAMES[from]),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows what comes until these have ended, each as it should.
+    fn show_until_ended(&mut self, these: &[usize]) -> anyhow::Result<()> {
+        let mut running = these.to_vec();
+        while !running.is_empty() {
+            if let News::Ended { from } = self.show_next()? {
+                ensure!(these.contains(&from), "{} ended too early", NAMES[from]);
+                let status = self.processes[from].leashed().wait(Duration::from_secs(5))?;
+                ensure!(status.success(), "{} failed: {status}", NAMES[from]);
+                running.retain(|&process| process != from);
+            }
+        }
+        Ok(())
+    }
+
+    fn show_next(&mut self) -> anyhow::Result<News> {
+        let news = self.heard.recv()?;
+        match &news {
+            News::Line { from, line } => {
+                self.tally.note(line);
+                anstream::println!("{} {line}", label(*from));
+            }
+            News::Log { from, line } => anstream::eprintln!("{} {line}", label(*from)),
+            News::Ended { .. } => {}
+            // The services have process groups of their own: the terminal's Ctrl+C reaches only
+            // this program, which ends publishers before subscribers, and Redis last.
+            News::CtrlC => {
+                self.stopping = true;
+                self.signal(&PUBLISHERS);
+            }
+        }
+        Ok(news)
+    }
+
+    fn signal(&mut self, these: &[usize]) {
+        for &process in these {
+            if let Some(process) = self.processes.get_mut(process) {
+                process.leashed().signal(Signal::SIGINT);
+            }
+        }
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let (published, arrived) = (self.tally.published(), self.tally.arrived());
+        println!("Published {published} messages, received {arrived}.");
+        ensure!(published == arrived, "{} messages did not arrive", published - arrived);
+        Ok(())
+    }
+}
+
+fn start(
+    from: usize,
+    mut command: std::process::Command,
+    news: &Sender<News>,
+) -> anyhow::Result<Process> {
+    let (lines, logs) = (Reporter { from, news: news.clone() }, news.clone());
+    // Nobody listens any more when the demo itself is ending.
+    Process::start(
+        &mut command,
+        move |line| drop(lines.news.send(News::Line { from: lines.from, line })),
+        move |line| drop(logs.send(News::Log { from, line })),
+    )
+}
+
+/// Reports the end of a process when its last line has been read.
+struct Reporter {
+    from: usize,
+    news: Sender<News>,
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        let _ = self.news.send(News::Ended { from: self.from });
+    }
+}
+
+fn listen_for_ctrl_c(news: Sender<News>) -> anyhow::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    std::thread::spawn(move || {
+        for _ in &mut signals {
+            let _ = news.send(News::CtrlC);
+        }
+    });
+    Ok(())
+}
+
+/// The name before each line, in the colour of its service where the terminal shows colours.
+fn label(from: usize) -> String {
+    let style = Style::new().fg_color(Some(COLOURS[from].into()));
+    let width = NAMES.iter().map(|name| name.len()).max().unwrap_or(0);
+    format!("{style}{:width$} |{style:#}", NAMES[from])
+}

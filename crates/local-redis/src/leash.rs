@@ -1,0 +1,101 @@
+//! A process that ends with its owner, also when the owner is killed and can't clean up.
+//!
+//! A destructor does not run in a process that gets SIGKILL, and a parent-death signal follows
+//! the thread that spawned, not the process. So a watchdog stands beside: a shell that waits on a
+//! pipe whose other end only the owner holds. When the owner ends, in whatever way, the system
+//! closes the pipe, and the watchdog kills what it was told to.
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Reads a process id, then waits: a second line says that all is well, the end of the pipe that
+/// the owner is gone. KILL, as a stopped process would not hear anything gentler.
+const WATCHDOG: &str = "read -r pid && { read -r done || kill -KILL \"$pid\"; }";
+
+/// A child process on a leash.
+pub struct Leashed {
+    child: Child,
+    watchdog: Child,
+    pipe: ChildStdin,
+}
+
+impl Leashed {
+    /// Starts the command in a process group of its own, so that a Ctrl+C in the terminal does
+    /// not reach it: its owner decides in which order things end.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such program, or no shell.
+    pub fn spawn(command: &mut Command) -> anyhow::Result<Leashed> {
+        let mut watchdog = Command::new("sh")
+            .args(["-c", WATCHDOG])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .context("cannot start sh")?;
+        let mut pipe = watchdog.stdin.take().context("sh has no stdin")?;
+        let child = command
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        writeln!(pipe, "{}", child.id()).context("cannot tell sh whom to watch")?;
+        Ok(Leashed { child, watchdog, pipe })
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The process itself, for its pipes.
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// Sends a signal. One that has ended already is no error.
+    pub fn signal(&self, signal: Signal) {
+        // The process id is still ours: it is only given up by the `wait` in `Child`.
+        if let Ok(id) = i32::try_from(self.child.id()) {
+            let _ = kill(Pid::from_raw(id), signal);
+        }
+    }
+
+    /// Waits for the end of the process, at most this long.
+    ///
+    /// # Errors
+    ///
+    /// When it is still running then.
+    pub fn wait(&mut self, at_most: Duration) -> anyhow::Result<ExitStatus> {
+        let deadline = std::time::Instant::now() + at_most;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            // The standard library can wait for a process for ever or not at all.
+            anyhow::ensure!(
+                std::time::Instant::now() < deadline,
+                "still running after {at_most:?}"
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Leashed {
+    fn drop(&mut self) {
+        // Errors mean that there is nothing left to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // From here on the process id may be somebody else's: call the watchdog off first.
+        let _ = writeln!(self.pipe, "done");
+        let _ = self.watchdog.wait();
+    }
+}

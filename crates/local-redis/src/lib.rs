@@ -1,0 +1,171 @@
+//! A Redis without Docker: `cargo redis` in a terminal, and private ones for demo and tests.
+//!
+//! [`LocalRedis::start`] takes `redis-server` or `valkey-server` from the PATH, and where there
+//! is none the stand-in `meebis`, which it installs into the target folder the first time. Each
+//! listens on the loopback interface only, writes nothing to disk, and ends with its owner.
+
+mod leash;
+mod server;
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{ChildStdout, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+pub use leash::Leashed;
+pub use nix::sys::signal::Signal;
+pub use server::Server;
+
+/// Below the range from which Linux and macOS take ports for outgoing connections. In that range
+/// a client that dials a Redis which is down can be given the very port it dials, and connects
+/// to itself.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// How long a server may take until it accepts connections.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A running server, killed when dropped.
+pub struct LocalRedis {
+    server: Server,
+    options: Vec<String>,
+    port: u16,
+    process: Leashed,
+}
+
+impl LocalRedis {
+    /// Starts a server on a free port.
+    ///
+    /// # Errors
+    ///
+    /// When there is none and none can be installed, or when it does not start.
+    pub fn start() -> anyhow::Result<LocalRedis> {
+        LocalRedis::start_with(Server::find()?, &[])
+    }
+
+    /// Starts this server on a free port, with further options of its command line.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start.
+    pub fn start_with(server: Server, options: &[&str]) -> anyhow::Result<LocalRedis> {
+        let options: Vec<_> = options.iter().map(ToString::to_string).collect();
+        let mut last = None;
+        // Another process may take the port between the look and the start: then try another.
+        for _ in 0..10 {
+            let port = free_port()?;
+            match run(&server, &options, port) {
+                Ok(process) => {
+                    return Ok(LocalRedis { server, options, port, process });
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.context("no attempt was made")?)
+    }
+
+    /// Starts a server on this port.
+    ///
+    /// # Errors
+    ///
+    /// When there is none and none can be installed, or when the port is taken.
+    pub fn start_on(port: u16) -> anyhow::Result<LocalRedis> {
+        let server = Server::find()?;
+        if TcpListener::bind(("127.0.0.1", port)).is_err() {
+            bail!(
+                "port {port} is taken, perhaps by another Redis: use that one, or name another \
+                 port with --port"
+            );
+        }
+        let process = run(&server, &[], port)?;
+        Ok(LocalRedis { server, options: Vec::new(), port, process })
+    }
+
+    /// Which server it is.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address as a URL.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The process, to send it signals or to wait for its end.
+    pub fn process(&mut self) -> &mut Leashed {
+        &mut self.process
+    }
+
+    /// Kills the server, as a crash would. [`restart`](Self::restart) brings it back.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.signal(Signal::SIGKILL);
+        self.process.wait(Duration::from_secs(5))?;
+        Ok(())
+    }
+
+    /// Starts the server again on the same port, killing it first if it still runs.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        self.kill()?;
+        self.process = run(&self.server, &self.options, self.port)?;
+        Ok(())
+    }
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    // The process id and the clock are random enough: what counts is that it is free.
+    let clock = std::time::SystemTime::UNIX_EPOCH.elapsed()?.subsec_nanos();
+    let start = std::process::id().wrapping_add(clock / 1000) % u32::from(PORTS.end - PORTS.start);
+    let (before, after): (Vec<u16>, Vec<u16>) =
+        PORTS.partition(|port| u32::from(port - PORTS.start) < start);
+    after
+        .into_iter()
+        .chain(before)
+        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+        .context("no free port")
+}
+
+/// Starts the server and returns when it accepts connections.
+fn run(server: &Server, options: &[String], port: u16) -> anyhow::Result<Leashed> {
+    let mut command = server.command(port);
+    command.args(options).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut process = Leashed::spawn(&mut command)?;
+    let stdout = process.child().stdout.take().context("no stdout")?;
+    let lines = follow(stdout);
+    let mut said = Vec::new();
+    loop {
+        match lines.recv_timeout(START_TIMEOUT) {
+            // Redis, Valkey: "Ready to accept connections"; meebis: "ready on 127.0.0.1:...".
+            Ok(line) if line.to_lowercase().contains("ready ") => return Ok(process),
+            Ok(line) => said.push(line),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                bail!("{} is not ready after {START_TIMEOUT:?}", server.name())
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                bail!("{} did not start:\n{}", server.name(), said.join("\n"))
+            }
+        }
+    }
+}
+
+/// Reads the server's log to its end, so that it never stands before a full pipe.
+fn follow(stdout: ChildStdout) -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            // After the start nobody listens any more.
+            let _ = sender.send(line);
+        }
+    });
+    lines
+}

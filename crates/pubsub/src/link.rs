@@ -1,0 +1,138 @@
+//! One connection to Redis, from its start to its end. It knows how to deliver events, to be
+//! asked something, and to notice that it is gone; what to do then is not its business.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, PushInfo, PushKind, RedisResult};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use crate::address::Address;
+use crate::{Error, Event};
+
+/// How long connecting, or subscribing again, may take.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a quiet connection is trusted before it is asked for a sign of life.
+const PING_EVERY: Duration = Duration::from_secs(3);
+/// How long that may take.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The four commands that change what a connection is subscribed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Subscribe,
+    PSubscribe,
+    Unsubscribe,
+    PUnsubscribe,
+}
+
+/// A connection. The last clone to be dropped closes it.
+#[derive(Clone)]
+pub(crate) struct Link {
+    connection: MultiplexedConnection,
+    signs: Arc<Signs>,
+}
+
+/// What the connection's own task lets us know.
+#[derive(Default)]
+struct Signs {
+    /// Messages and answers so far.
+    life: AtomicU64,
+    closed: Notify,
+}
+
+impl Link {
+    /// Connects and logs in, within [`CONNECT_TIMEOUT`]. Events go to `deliver`, which is called
+    /// on the task that reads from the socket and must not block.
+    pub(crate) async fn connect(
+        address: &Address,
+        deliver: impl Fn(Event) + Send + Sync + 'static,
+    ) -> Result<Link, Error> {
+        let signs = Arc::new(Signs::default());
+        let told = signs.clone();
+        let config = AsyncConnectionConfig::new()
+            // The crate's own limits are off: this file and its callers have theirs.
+            .set_connection_timeout(None)
+            .set_response_timeout(None)
+            .set_push_sender(move |push: PushInfo| {
+                told.life.fetch_add(1, Ordering::Relaxed);
+                if push.kind == PushKind::Disconnection {
+                    told.closed.notify_one();
+                    return Ok::<(), ()>(());
+                }
+                match Event::from_push(push) {
+                    Ok(event) => deliver(event),
+                    Err(push) => tracing::debug!(kind = %push.kind, "ignored a push of Redis"),
+                }
+                Ok(())
+            });
+        let connecting = address.client.get_multiplexed_async_connection_with_config(&config);
+        let connection = timeout(CONNECT_TIMEOUT, connecting)
+            .await
+            .map_err(|_| Error::Unreachable {
+                address: address.shown.clone(),
+                reason: format!("no answer within {CONNECT_TIMEOUT:?}"),
+            })?
+            .map_err(|error| Error::connecting(&address.shown, &error))?;
+        Ok(Link { connection, signs })
+    }
+
+    /// Returns when Redis has confirmed every name, or has refused them all: it checks the
+    /// rights to all of them before it takes the first.
+    pub(crate) async fn change(&self, change: Change, names: &[Vec<u8>]) -> RedisResult<()> {
+        let mut connection = self.connection.clone();
+        match change {
+            Change::Subscribe => connection.subscribe(names).await,
+            Change::PSubscribe => connection.psubscribe(names).await,
+            Change::Unsubscribe => connection.unsubscribe(names).await,
+            Change::PUnsubscribe => connection.punsubscribe(names).await,
+        }
+    }
+
+    /// Returns how many receivers the message had, as Redis counts them.
+    pub(crate) async fn publish(&self, channel: &[u8], payload: &[u8]) -> RedisResult<u64> {
+        let mut connection = self.connection.clone();
+        let receivers =
+            redis::cmd("PUBLISH").arg(channel).arg(payload).query_async(&mut connection).await;
+        self.signs.life.fetch_add(1, Ordering::Relaxed);
+        receivers
+    }
+
+    /// Returns when the connection is gone, and why.
+    ///
+    /// Redis that ends closes its connections, which is seen at once. A Redis that hangs, or a
+    /// network that swallows packets, closes nothing: only a PING without an answer shows it.
+    pub(crate) async fn lost(&self) -> String {
+        tokio::select! {
+            () = self.signs.closed.notified() => "Redis closed the connection".to_owned(),
+            reason = self.heartbeat() => reason,
+        }
+    }
+
+    async fn heartbeat(&self) -> String {
+        let mut connection = self.connection.clone();
+        loop {
+            sleep(PING_EVERY).await;
+            let before = self.signs.life.load(Ordering::Relaxed);
+            let ping = redis::cmd("PING");
+            match timeout(PING_TIMEOUT, ping.exec_async(&mut connection)).await {
+                Ok(Ok(())) => {}
+                // Redis is there and says that this user may not PING: a sign of life as well.
+                Ok(Err(error)) if is_answer(&error) => {}
+                Ok(Err(error)) => return error.to_string(),
+                // In a flood the answer stands in line behind the messages. A connection that
+                // still delivers is alive, however late the answer is.
+                Err(_) if self.signs.life.load(Ordering::Relaxed) != before => {}
+                Err(_) => return format!("no answer to PING within {PING_TIMEOUT:?}"),
+            }
+        }
+    }
+}
+
+/// Whether the error is Redis's answer, not the want of one.
+pub(crate) fn is_answer(error: &redis::RedisError) -> bool {
+    error.code().is_some()
+}

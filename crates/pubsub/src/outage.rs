@@ -1,0 +1,110 @@
+//! An outage, from the lost connection to the next good one: how long to wait before each
+//! attempt, and what to say meanwhile.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::Error;
+
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+const LONGEST_DELAY: Duration = Duration::from_secs(2);
+
+/// The outages of one client, one after the other.
+pub(crate) struct Outages {
+    address: String,
+    delay: Duration,
+    since: Instant,
+    connected_at: Instant,
+    attempts: u32,
+    reported: String,
+}
+
+impl Outages {
+    /// To be made when the first connection stands.
+    pub(crate) fn new(address: &str) -> Outages {
+        Outages {
+            address: address.to_owned(),
+            delay: FIRST_DELAY,
+            since: Instant::now(),
+            connected_at: Instant::now(),
+            attempts: 0,
+            reported: String::new(),
+        }
+    }
+
+    pub(crate) fn begin(&mut self, reason: &str) {
+        tracing::warn!(
+            "lost the connection to Redis at {}: {reason}; connecting again",
+            self.address
+        );
+        self.since = Instant::now();
+        self.attempts = 0;
+        self.reported.clear();
+        self.delay = first_delay(self.connected_at.elapsed(), self.delay);
+    }
+
+    /// Waits before the next attempt: twice as long each time, up to a limit, and never quite
+    /// the same, so that a thousand subscribers do not all come back in the same millisecond.
+    pub(crate) async fn wait(&mut self) {
+        sleep(self.delay.mul_f64(rand::random_range(0.5..=1.0))).await;
+        self.delay = (self.delay * 2).min(LONGEST_DELAY);
+        self.attempts += 1;
+    }
+
+    /// An attempt has failed. Said once for each new reason, not at each attempt.
+    pub(crate) fn failed(&mut self, error: &Error) {
+        let error = error.to_string();
+        if error != self.reported {
+            tracing::warn!("cannot connect again yet: {error}");
+            self.reported = error;
+        }
+    }
+
+    /// The connection is back: how long it was gone, and how many attempts it took.
+    pub(crate) fn end(&mut self) -> (Duration, u32) {
+        self.connected_at = Instant::now();
+        let gap = self.since.elapsed();
+        tracing::warn!(
+            attempts = self.attempts,
+            "connected again to Redis at {} after {:.1} s; what was published meanwhile is lost",
+            self.address,
+            gap.as_secs_f64(),
+        );
+        (gap, self.attempts)
+    }
+}
+
+/// A Redis that lets us in and throws us out again must not be dialled in a tight loop: only a
+/// connection that has stood for a while counts as a recovery.
+fn first_delay(connected_for: Duration, last_delay: Duration) -> Duration {
+    if connected_for > LONGEST_DELAY { FIRST_DELAY } else { last_delay }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn waits_longer_each_time_up_to_two_seconds() {
+        let mut outages = Outages::new("test");
+        let before = Instant::now();
+        for _ in 0..3 {
+            outages.wait().await;
+        }
+        // At least half of 50 + 100 + 200 ms.
+        assert!(before.elapsed() >= Duration::from_millis(175));
+        assert_eq!(outages.delay, Duration::from_millis(400));
+        outages.delay = LONGEST_DELAY.mul_f64(0.6);
+        outages.wait().await;
+        assert_eq!(outages.delay, LONGEST_DELAY);
+    }
+
+    #[test]
+    fn starts_over_only_after_a_connection_that_has_stood_for_a_while() {
+        let thrown_out = Duration::from_millis(100);
+        assert_eq!(first_delay(thrown_out, LONGEST_DELAY), LONGEST_DELAY);
+        let stood = Duration::from_secs(60);
+        assert_eq!(first_delay(stood, LONGEST_DELAY), FIRST_DELAY);
+    }
+}

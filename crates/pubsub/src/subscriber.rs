@@ -1,0 +1,174 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::{Stream, poll_fn};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+use crate::address::Address;
+use crate::driver::{Command, Driver};
+use crate::inbox::Inbox;
+use crate::link::Change;
+use crate::{Error, Event};
+
+/// A subscriber: the counterpart of redis-py's `pubsub()`.
+///
+/// All methods take `&self`, so that one part of a program can subscribe and unsubscribe while
+/// another one listens. Dropping it closes the connection at once; [`close`](Self::close) says
+/// goodbye first.
+///
+/// ```no_run
+/// use futures_util::StreamExt;
+/// use pubsub::{Event, PubSub};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), pubsub::Error> {
+/// let pubsub = PubSub::connect("redis://localhost").await?;
+/// pubsub.subscribe(["notifications"]).await?;
+///
+/// let mut events = pubsub.listen();
+/// while let Some(event) = events.next().await {
+///     match event {
+///         Event::Message { payload, .. } => println!("{}", String::from_utf8_lossy(&payload)),
+///         Event::Missed { count } => println!("{count} messages came too fast"),
+///         Event::Disconnected { reason } => println!("{reason}: messages may be missing here"),
+///         _ => {}
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct PubSub {
+    inbox: Arc<Inbox>,
+    commands: mpsc::Sender<Command>,
+    close: mpsc::Sender<oneshot::Sender<()>>,
+    driver: AbortHandle,
+}
+
+impl PubSub {
+    /// Connects to the Redis at `url`, `redis://[user:password@]host[:port][/db]`. (The database
+    /// makes no difference: channels are the same in all of them.)
+    ///
+    /// From then on the connection is kept: when it is lost a new one is made, for ever, waiting
+    /// 50 ms before the first attempt and up to 2 s before later ones, and everything is
+    /// subscribed again.
+    ///
+    /// # Errors
+    ///
+    /// This first attempt fails within 2 s, whatever is wrong: [`Error::Url`],
+    /// [`Error::Unreachable`], [`Error::Refused`], [`Error::NotResp3`].
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn connect(url: &str) -> Result<PubSub, Error> {
+        let inbox = Arc::new(Inbox::new());
+        let (commands, asked) = mpsc::channel(1);
+        let (close, closing) = mpsc::channel(1);
+        let driver = Driver::connect(Address::parse(url)?, inbox.clone(), asked).await?;
+        let driver = tokio::spawn(driver.run(closing)).abort_handle();
+        Ok(PubSub { inbox, commands, close, driver })
+    }
+
+    /// Subscribes to channels, and returns when Redis has confirmed all of them (each also comes
+    /// as [`Event::Subscribe`]). During an outage it waits for the connection to be back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Command`] where Redis refuses: then none of them is subscribed to.
+    /// [`Error::Closed`] after [`close`](Self::close).
+    pub async fn subscribe<Name: AsRef<[u8]>>(
+        &self,
+        channels: impl IntoIterator<Item = Name>,
+    ) -> Result<(), Error> {
+        self.change(Change::Subscribe, channels).await
+    }
+
+    /// Subscribes to all channels, present and future, whose name matches one of the patterns.
+    /// Patterns are Redis's: `*` any characters, `?` one, `[ab]` one of these, `\` takes the next
+    /// one literally.
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe`](Self::subscribe).
+    pub async fn psubscribe<Name: AsRef<[u8]>>(
+        &self,
+        patterns: impl IntoIterator<Item = Name>,
+    ) -> Result<(), Error> {
+        self.change(Change::PSubscribe, patterns).await
+    }
+
+    /// Ends subscriptions to channels. Returns when Redis has confirmed (each also comes as
+    /// [`Event::Unsubscribe`]); no message of these channels is added to the events after that.
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe`](Self::subscribe).
+    pub async fn unsubscribe<Name: AsRef<[u8]>>(
+        &self,
+        channels: impl IntoIterator<Item = Name>,
+    ) -> Result<(), Error> {
+        self.change(Change::Unsubscribe, channels).await
+    }
+
+    /// Ends subscriptions to patterns: the same ones, letter by letter, as were subscribed to.
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe`](Self::subscribe).
+    pub async fn punsubscribe<Name: AsRef<[u8]>>(
+        &self,
+        patterns: impl IntoIterator<Item = Name>,
+    ) -> Result<(), Error> {
+        self.change(Change::PUnsubscribe, patterns).await
+    }
+
+    /// All events, as they come. The stream ends after [`close`](Self::close).
+    ///
+    /// Up to 65,536 messages or 32 MiB wait for a reader; what comes beyond is dropped, and an
+    /// [`Event::Missed`] says in its place how many. Dropping the stream loses nothing: the next
+    /// `listen` or [`get_message`](Self::get_message) goes on where it ended. Each event goes to
+    /// one reader only.
+    pub fn listen(&self) -> impl Stream<Item = Event> + Unpin + '_ {
+        poll_fn(|context| self.inbox.poll_next(context))
+    }
+
+    /// The next event, if there is one within `timeout`. `Duration::ZERO` only looks.
+    pub async fn get_message(&self, timeout: Duration) -> Option<Event> {
+        let mut events = self.listen();
+        // The event is polled before the clock, so that what is there already always comes.
+        tokio::time::timeout(timeout, events.next()).await.ok()?
+    }
+
+    /// Unsubscribes from everything and closes the connection, waiting at most 500 ms for Redis.
+    /// Events that came before can still be read; after them [`listen`](Self::listen) ends.
+    pub async fn close(&self) {
+        let (closed, done) = oneshot::channel();
+        // Where the driver has ended already there is nothing to close.
+        if self.close.send(closed).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+
+    async fn change<Name: AsRef<[u8]>>(
+        &self,
+        change: Change,
+        names: impl IntoIterator<Item = Name>,
+    ) -> Result<(), Error> {
+        let names: Vec<_> = names.into_iter().map(|n| n.as_ref().to_vec()).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let (answer, answered) = oneshot::channel();
+        let command = Command { change, names, answer };
+        self.commands.send(command).await.map_err(|_| Error::Closed)?;
+        answered.await.map_err(|_| Error::Closed)?
+    }
+}
+
+impl Drop for PubSub {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}

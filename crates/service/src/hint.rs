@@ -1,0 +1,19 @@
+use pubsub::Error;
+
+/// What to do about an error, where there is something that can be done.
+pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    match error.downcast_ref::<Error>()? {
+        Error::Unreachable { .. } => Some(
+            "start one with `cargo redis` or \
+             `docker run --rm -p 127.0.0.1:6379:6379 redis:8-alpine`, \
+             or name another with --redis-url or REDIS_URL",
+        ),
+        Error::Refused { reason, .. } if reason.starts_with("NOAUTH") => {
+            Some("it wants a password: put it into REDIS_URL, redis://user:password@host:port")
+        }
+        Error::Refused { reason, .. } if reason.starts_with("WRONGPASS") => {
+            Some("check user name and password in REDIS_URL or --redis-url")
+        }
+        _ => None,
+    }
+}

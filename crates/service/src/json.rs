@@ -1,0 +1,195 @@
+use std::io;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use pubsub::Event;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::text::is_dangerous;
+
+/// An event as one line of JSON, with the keys of redis-py's `message` in its order.
+///
+/// Bytes that are not UTF-8 come in base64, under `channel_base64`, `pattern_base64` or
+/// `data_base64` instead. The types `missed`, `disconnected` and `reconnected` are ours.
+pub fn json(event: &Event) -> Option<String> {
+    let mut line = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut line, HarmlessFormatter);
+    // Neither can fail: writing to memory does not, and what comes out is UTF-8.
+    Json(event).serialize(&mut serializer).ok()?;
+    String::from_utf8(line).ok()
+}
+
+struct Json<'a>(&'a Event);
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        match self.0 {
+            Event::Subscribe { channel, count } => {
+                confirmation(&mut map, "subscribe", None, Some(channel), *count)?;
+            }
+            Event::PSubscribe { pattern, count } => {
+                confirmation(&mut map, "psubscribe", Some(pattern), None, *count)?;
+            }
+            Event::Unsubscribe { channel, count } => {
+                confirmation(&mut map, "unsubscribe", None, Some(channel), *count)?;
+            }
+            Event::PUnsubscribe { pattern, count } => {
+                confirmation(&mut map, "punsubscribe", Some(pattern), None, *count)?;
+            }
+            Event::Message { channel, payload } => {
+                kind_and_names(&mut map, "message", None, Some(channel))?;
+                bytes(&mut map, "data", "data_base64", payload)?;
+            }
+            Event::PMessage { pattern, channel, payload } => {
+                kind_and_names(&mut map, "pmessage", Some(pattern), Some(channel))?;
+                bytes(&mut map, "data", "data_base64", payload)?;
+            }
+            Event::Missed { count } => {
+                map.serialize_entry("type", "missed")?;
+                map.serialize_entry("count", count)?;
+            }
+            Event::Disconnected { reason } => {
+                map.serialize_entry("type", "disconnected")?;
+                map.serialize_entry("reason", reason)?;
+            }
+            Event::Reconnected { gap, attempts } => {
+                map.serialize_entry("type", "reconnected")?;
+                map.serialize_entry("gap_ms", &gap.as_millis())?;
+                map.serialize_entry("attempts", attempts)?;
+            }
+        }
+        map.end()
+    }
+}
+
+fn confirmation<M: SerializeMap>(
+    map: &mut M,
+    kind: &str,
+    pattern: Option<&[u8]>,
+    channel: Option<&[u8]>,
+    count: u64,
+) -> Result<(), M::Error> {
+    kind_and_names(map, kind, pattern, channel)?;
+    map.serialize_entry("data", &count)
+}
+
+fn kind_and_names<M: SerializeMap>(
+    map: &mut M,
+    kind: &str,
+    pattern: Option<&[u8]>,
+    channel: Option<&[u8]>,
+) -> Result<(), M::Error> {
+    map.serialize_entry("type", kind)?;
+    match pattern {
+        Some(pattern) => bytes(map, "pattern", "pattern_base64", pattern)?,
+        None => map.serialize_entry("pattern", &())?,
+    }
+    match channel {
+        Some(channel) => bytes(map, "channel", "channel_base64", channel),
+        None => map.serialize_entry("channel", &()),
+    }
+}
+
+fn bytes<M: SerializeMap>(
+    map: &mut M,
+    key: &str,
+    base64_key: &str,
+    bytes: &[u8],
+) -> Result<(), M::Error> {
+    match str::from_utf8(bytes) {
+        Ok(text) => map.serialize_entry(key, text),
+        Err(_) => map.serialize_entry(base64_key, &BASE64_STANDARD.encode(bytes)),
+    }
+}
+
+/// JSON lets a few characters stand as they are that a terminal would obey. Escaped they mean
+/// the same to every reader of JSON.
+struct HarmlessFormatter;
+
+impl serde_json::ser::Formatter for HarmlessFormatter {
+    fn write_string_fragment<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some((at, dangerous)) = rest.char_indices().find(|&(_, c)| is_dangerous(c)) {
+            writer.write_all(&rest.as_bytes()[..at])?;
+            write!(writer, "\\u{:04x}", u32::from(dangerous))?;
+            rest = &rest[at + dangerous.len_utf8()..];
+        }
+        writer.write_all(rest.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn message(payload: &[u8]) -> Event {
+        Event::Message { channel: "c".into(), payload: payload.into() }
+    }
+
+    #[test]
+    fn every_type_of_event() {
+        let (channel, pattern) = (b"news:a".to_vec(), b"news:*".to_vec());
+        for (event, line) in [
+            (
+                Event::Subscribe { channel: channel.clone(), count: 1 },
+                r#"{"type":"subscribe","pattern":null,"channel":"news:a","data":1}"#,
+            ),
+            (
+                Event::PSubscribe { pattern: pattern.clone(), count: 2 },
+                r#"{"type":"psubscribe","pattern":"news:*","channel":null,"data":2}"#,
+            ),
+            (
+                Event::Unsubscribe { channel: channel.clone(), count: 1 },
+                r#"{"type":"unsubscribe","pattern":null,"channel":"news:a","data":1}"#,
+            ),
+            (
+                Event::PUnsubscribe { pattern: pattern.clone(), count: 0 },
+                r#"{"type":"punsubscribe","pattern":"news:*","channel":null,"data":0}"#,
+            ),
+            (
+                message(b"Late goal wins it."),
+                r#"{"type":"message","pattern":null,"channel":"c","data":"Late goal wins it."}"#,
+            ),
+            (
+                Event::PMessage { pattern, channel, payload: b"Rain".to_vec() },
+                r#"{"type":"pmessage","pattern":"news:*","channel":"news:a","data":"Rain"}"#,
+            ),
+            (Event::Missed { count: 123 }, r#"{"type":"missed","count":123}"#),
+            (
+                Event::Disconnected { reason: "gone".into() },
+                r#"{"type":"disconnected","reason":"gone"}"#,
+            ),
+            (
+                Event::Reconnected { gap: Duration::from_millis(1234), attempts: 3 },
+                r#"{"type":"reconnected","gap_ms":1234,"attempts":3}"#,
+            ),
+        ] {
+            assert_eq!(json(&event).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_come_in_base64() {
+        let event =
+            Event::PMessage { pattern: vec![0xfe], channel: vec![0xff], payload: vec![0, 0xff] };
+        assert_eq!(
+            json(&event).unwrap(),
+            r#"{"type":"pmessage","pattern_base64":"/g==","channel_base64":"/w==","data_base64":"AP8="}"#
+        );
+    }
+
+    #[test]
+    fn what_could_harm_a_terminal_is_escaped_and_comes_back() {
+        let payload = "\u{1b}[2J\u{9b}2J\n\"\\\u{7f}\u{202e}€";
+        let line = json(&message(payload.as_bytes())).unwrap();
+        assert!(!line.chars().any(is_dangerous), "{line}");
+        let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(parsed["data"], payload);
+    }
+}

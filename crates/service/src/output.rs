@@ -1,0 +1,161 @@
+//! Printing to stdout without ever waiting for whoever reads it.
+//!
+//! A service runs on one thread, which also answers signals and sends the heartbeat. A write to
+//! a pipe that nobody reads would stop all of that, so a thread of its own does the writing.
+//! What it gets is what has been printed since the last time: line by line when it is quiet,
+//! in pieces of 64 KiB under load, where a write for each line would cost more than all the rest.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::io::Interest;
+use tokio::net::unix::pipe;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// At this size the lines are handed over, and printing waits while the last ones are not taken.
+const CHUNK: usize = 64 * 1024;
+
+/// The service's stdout.
+#[derive(Clone)]
+pub struct Output(Arc<Shared>);
+
+struct Shared {
+    printed: Mutex<Vec<u8>>,
+    not_empty: Notify,
+    thread: mpsc::Sender<Job>,
+    error: Mutex<Option<io::Error>>,
+}
+
+enum Job {
+    Write(Vec<u8>),
+    Finish(oneshot::Sender<()>),
+}
+
+impl Output {
+    pub(crate) fn new() -> Output {
+        let (thread, jobs) = mpsc::channel(1);
+        let shared = Arc::new(Shared {
+            printed: Mutex::new(Vec::new()),
+            not_empty: Notify::new(),
+            thread,
+            error: Mutex::new(None),
+        });
+        std::thread::spawn({
+            let shared = shared.clone();
+            move || {
+                if let Err(error) = write_all(jobs) {
+                    *lock(&shared.error) = Some(error);
+                }
+            }
+        });
+        // On a runtime of one thread this task gets its turn when the service has nothing more
+        // to print and waits: then what it has printed goes out, however little it is.
+        tokio::spawn({
+            let output = Output(shared.clone());
+            async move {
+                loop {
+                    output.0.not_empty.notified().await;
+                    if output.hand_over().await.is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        Output(shared)
+    }
+
+    /// Prints one line. Waits only while stdout does not take what was printed before.
+    ///
+    /// # Errors
+    ///
+    /// When stdout could not be written to; the service has nothing to do then but to end.
+    pub async fn line(&self, line: impl Display) -> io::Result<()> {
+        let size = {
+            let mut printed = lock(&self.0.printed);
+            if printed.is_empty() {
+                self.0.not_empty.notify_one();
+            }
+            writeln!(printed, "{line}")?;
+            printed.len()
+        };
+        if size >= CHUNK {
+            self.hand_over().await?;
+        }
+        Ok(())
+    }
+
+    /// Prints a line if there is one, as [`line`](Self::line) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`line`](Self::line).
+    pub async fn maybe_line(&self, line: Option<String>) -> io::Result<()> {
+        match line {
+            Some(line) => self.line(line).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until everything has been written.
+    pub(crate) async fn finish(&self) -> io::Result<()> {
+        self.hand_over().await?;
+        let (finished, done) = oneshot::channel();
+        let sent = self.0.thread.send(Job::Finish(finished)).await;
+        match (sent, done.await) {
+            (Ok(()), Ok(())) => Ok(()),
+            _ => Err(self.error()),
+        }
+    }
+
+    async fn hand_over(&self) -> io::Result<()> {
+        let Ok(place) = self.0.thread.reserve().await else {
+            return Err(self.error());
+        };
+        let mut printed = lock(&self.0.printed);
+        if !printed.is_empty() {
+            place.send(Job::Write(std::mem::take(&mut printed)));
+        }
+        Ok(())
+    }
+
+    /// Why the thread has ended.
+    fn error(&self) -> io::Error {
+        let error = lock(&self.0.error).take();
+        error.unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+fn write_all(mut jobs: mpsc::Receiver<Job>) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    while let Some(job) = jobs.blocking_recv() {
+        match job {
+            Job::Write(lines) => {
+                stdout.write_all(&lines)?;
+                stdout.flush()?;
+            }
+            // The service may have stopped waiting.
+            Job::Finish(finished) => drop(finished.send(())),
+        }
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Resolves when stdout is a pipe and its reader has gone, as after `subscriber | head -1`. A
+/// write would tell as well, but the next message may be hours away.
+pub(crate) async fn reader_gone() {
+    // Only watched, never written to: so it may stay in blocking mode, which it shares with
+    // every other process that has this pipe. A file can't be watched, and needs no reader.
+    let stdout = io::stdout().as_fd().try_clone_to_owned();
+    if let Ok(stdout) = stdout.and_then(pipe::Sender::from_owned_fd_unchecked)
+        && stdout.ready(Interest::ERROR).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,88 @@
+use std::future::Future;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::hint::hint;
+use crate::logging;
+use crate::output::{Output, reader_gone};
+use crate::signals::Shutdown;
+
+/// How long a service may take to end after Ctrl+C: enough to say goodbye to Redis (500 ms), and
+/// not long enough to be taken for hanging.
+const GRACE: Duration = Duration::from_millis(800);
+
+/// Runs a service: reads its arguments, gives it its stdout and the signal to end, and turns its
+/// result into an exit status.
+///
+/// The status is 0 after a finished run, after Ctrl+C or SIGTERM, and when whoever read stdout
+/// has gone; 1 after an error; 2 (by clap) for wrong arguments. After the first signal the
+/// service has 800 ms to end by itself; a second signal ends it at once.
+pub fn run<Args, Service, Running>(service: Service) -> ExitCode
+where
+    Args: Parser,
+    Service: FnOnce(Args, Output, Shutdown) -> Running,
+    Running: Future<Output = anyhow::Result<()>>,
+{
+    let args = Args::parse();
+    let (mut stderr, flush_logs) = logging::start();
+    let status = match run_to_end(|output, shutdown| service(args, output, shutdown)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // With stderr gone too, the exit status is all that can be said.
+            let _ = writeln!(stderr, "error: {error:#}");
+            if let Some(hint) = hint(&error) {
+                let _ = writeln!(stderr, "  hint: {hint}");
+            }
+            ExitCode::FAILURE
+        }
+    };
+    drop(flush_logs);
+    status
+}
+
+fn run_to_end<Service, Running>(service: Service) -> anyhow::Result<()>
+where
+    Service: FnOnce(Output, Shutdown) -> Running,
+    Running: Future<Output = anyhow::Result<()>>,
+{
+    // One thread is enough for one connection, and takes less than half the CPU per message of
+    // tokio's several.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        let shutdown = Shutdown::listen()?;
+        let output = Output::new();
+        let whole_run = async {
+            let result = service(output.clone(), shutdown.clone()).await;
+            output.finish().await?;
+            result
+        };
+        let result = tokio::select! {
+            result = whole_run => result,
+            () = impatience(&shutdown) => Ok(()),
+            () = reader_gone() => Ok(()),
+        };
+        if shutdown.came() { Ok(()) } else { result }
+    });
+    // Dropping the runtime would wait for a name lookup that hangs.
+    runtime.shutdown_background();
+    match result {
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        result => result,
+    }
+}
+
+async fn impatience(shutdown: &Shutdown) {
+    shutdown.wait_for(1).await;
+    tokio::select! {
+        () = tokio::time::sleep(GRACE) => {}
+        () = shutdown.wait_for(2) => {}
+    }
+}
+
+/// Whether stdout's reader has gone. (Redis's connections fail with errors of their own type.)
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

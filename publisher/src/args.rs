@@ -1,0 +1,42 @@
+use std::time::Duration;
+
+use clap::Parser;
+use service::RedisArgs;
+
+use crate::NOTIFICATIONS;
+
+/// Publishes random messages, and says how many receivers each one had
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub struct Args {
+    /// The channels to publish on; several take turns
+    #[arg(value_name = "CHANNEL", default_value = "notifications")]
+    pub channels: Vec<String>,
+
+    /// How many messages to publish in all
+    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: u64,
+
+    /// Publish until Ctrl+C
+    #[arg(long, conflicts_with = "count")]
+    pub forever: bool,
+
+    /// How long to wait between two messages; 0s: as fast as Redis takes them
+    #[arg(long, value_name = "TIME", default_value = "2s")]
+    #[arg(value_parser = humantime::parse_duration)]
+    pub interval: Duration,
+
+    /// What to publish; picked at random where given several times
+    #[arg(long = "message", value_name = "TEXT", default_values = NOTIFICATIONS)]
+    pub messages: Vec<String>,
+
+    #[command(flatten)]
+    pub redis: RedisArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  publisher                                          five notifications on 'notifications'
+  publisher news:weather --message Rain --count 1    one message
+  publisher a b --interval 100ms --forever           two channels in turn, until Ctrl+C";

@@ -1,0 +1,82 @@
+//! Prints every message of a channel, until Ctrl+C.
+//!
+//! ```console
+//! $ cargo run -p subscriber
+//! $ cargo run -p subscriber -- notifications news:sports --json
+//! ```
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use futures_util::StreamExt;
+use pubsub::{Event, PubSub};
+use service::{Output, RedisArgs, Shutdown, channels, json, plural, text};
+
+/// Prints every message that is published on a channel, until Ctrl+C
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Args {
+    /// The channels to subscribe to
+    #[arg(value_name = "CHANNEL", default_value = "notifications")]
+    channels: Vec<String>,
+
+    /// Print each event as a line of JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    redis: RedisArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  subscriber                          the channel 'notifications'
+  subscriber news:sports news:tech    two channels
+  subscriber --json | jq .data        for other programs";
+
+fn main() -> ExitCode {
+    service::run(subscriber)
+}
+
+async fn subscriber(args: Args, output: Output, shutdown: Shutdown) -> anyhow::Result<()> {
+    let pubsub = PubSub::connect(&args.redis.redis_url).await?;
+    pubsub.subscribe(&args.channels).await?;
+
+    if !args.json {
+        let channels = channels(&args.channels);
+        let line = format!("Subscriber: Subscribed to {channels}. Waiting for messages...");
+        output.line(line).await?;
+        output.line("Press Ctrl+C to exit.").await?;
+    }
+    let show = if args.json { json } else { text_line };
+    let mut events = pubsub.listen().take_until(shutdown.wait());
+    while let Some(event) = events.next().await {
+        output.maybe_line(show(&event)).await?;
+    }
+
+    if !args.json {
+        output.line("Unsubscribing and shutting down.").await?;
+    }
+    pubsub.close().await;
+    // What arrived before Redis confirmed the unsubscribing is printed too.
+    while let Some(event) = pubsub.listen().next().await {
+        output.maybe_line(show(&event)).await?;
+    }
+    Ok(())
+}
+
+fn text_line(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Subscribe { channel, .. } => {
+            format!("Subscribed successfully to '{}'.", text(channel))
+        }
+        Event::Message { channel, payload } => {
+            format!("Received on channel '{}': {}", text(channel), text(payload))
+        }
+        Event::Missed { count } => {
+            format!("Missed {}: this reader was too slow.", plural(*count, "message"))
+        }
+        // A lost and a regained connection stand in the log, on stderr.
+        _ => return None,
+    })
+}
