@@ -12,7 +12,7 @@ use crate::address::Address;
 use crate::error::said;
 use crate::gate::Gate;
 use crate::inbox::Inbox;
-use crate::link::{CONNECT_TIMEOUT, Change, Link, is_answer};
+use crate::link::{CONNECT_TIMEOUT, Change, Link};
 use crate::outage::Outages;
 use crate::{Error, Event};
 
@@ -107,9 +107,9 @@ impl Driver {
             };
             let result = match link.change(*change, names).await {
                 Ok(()) => Ok(()),
-                Err(error) if is_answer(&error) => Err(refused(*change, names, &error)),
                 // The connection went away: the command waits for the next one.
-                Err(_) => std::future::pending().await,
+                Err(error) if error.is_io_error() => std::future::pending().await,
+                Err(error) => Err(refused(*change, names, &error)),
             };
             if let Some(command) = self.unfinished.take() {
                 if result.is_ok() {
@@ -162,9 +162,9 @@ impl Driver {
                     address: self.address.shown.clone(),
                     reason: format!("no answer to {} within {CONNECT_TIMEOUT:?}", verb(change)),
                 })?
-                .map_err(|error| match is_answer(&error) {
-                    true => refused(change, &names, &error),
-                    false => Error::connecting(&self.address.shown, &error),
+                .map_err(|error| match error.is_io_error() {
+                    true => Error::connecting(&self.address.shown, &error),
+                    false => refused(change, &names, &error),
                 })?;
         }
         Ok((link, gate))

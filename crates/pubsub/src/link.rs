@@ -92,13 +92,20 @@ impl Link {
         }
     }
 
-    /// Returns how many receivers the message had, as Redis counts them.
-    pub(crate) async fn publish(&self, channel: &[u8], payload: &[u8]) -> RedisResult<u64> {
-        let mut connection = self.connection.clone();
-        let receivers =
-            redis::cmd("PUBLISH").arg(channel).arg(payload).query_async(&mut connection).await;
+    /// Publishes messages in this order, sent together. Returns for each how many receivers it
+    /// had, as Redis counts them, or why Redis refused it.
+    pub(crate) async fn publish<'a>(
+        &self,
+        messages: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> RedisResult<Vec<RedisResult<u64>>> {
+        let mut pipeline = redis::pipe();
+        pipeline.ignore_errors();
+        for (channel, payload) in messages {
+            pipeline.cmd("PUBLISH").arg(channel).arg(payload);
+        }
+        let answers = pipeline.query_async(&mut self.connection.clone()).await;
         self.signs.life.fetch_add(1, Ordering::Relaxed);
-        receivers
+        answers
     }
 
     /// Returns when the connection is gone, and why.
@@ -120,9 +127,9 @@ impl Link {
             let ping = redis::cmd("PING");
             match timeout(PING_TIMEOUT, ping.exec_async(&mut connection)).await {
                 Ok(Ok(())) => {}
+                Ok(Err(error)) if error.is_io_error() => return error.to_string(),
                 // Redis is there and says that this user may not PING: a sign of life as well.
-                Ok(Err(error)) if is_answer(&error) => {}
-                Ok(Err(error)) => return error.to_string(),
+                Ok(Err(_)) => {}
                 // In a flood the answer stands in line behind the messages. A connection that
                 // still delivers is alive, however late the answer is.
                 Err(_) if self.signs.life.load(Ordering::Relaxed) != before => {}
@@ -130,9 +137,4 @@ impl Link {
             }
         }
     }
-}
-
-/// Whether the error is Redis's answer, not the want of one.
-pub(crate) fn is_answer(error: &redis::RedisError) -> bool {
-    error.code().is_some()
 }

@@ -67,7 +67,7 @@ impl Outages {
         let gap = self.since.elapsed();
         tracing::warn!(
             attempts = self.attempts,
-            "connected again to Redis at {} after {:.1} s; what was published meanwhile is lost",
+            "connected again to Redis at {} after {:.1} s",
             self.address,
             gap.as_secs_f64(),
         );

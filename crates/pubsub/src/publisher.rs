@@ -3,17 +3,20 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::Stream;
-use tokio::sync::{Notify, watch};
+use redis::RedisError;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use crate::Error;
 use crate::address::Address;
 use crate::error::said;
-use crate::link::{Link, is_answer};
+use crate::link::Link;
 use crate::outage::Outages;
 
-/// How many messages may be on their way before the first of them is confirmed.
+/// How many messages are sent together, and how many [`Publisher::publish_all`] has on their
+/// way: as many as Redis takes in a fraction of a millisecond.
 const PIPELINE: usize = 512;
 /// How long closing waits for the answers that are still due.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
@@ -30,14 +33,16 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// # }
 /// ```
 pub struct Publisher {
-    connection: watch::Receiver<Connection>,
+    queue: UnboundedSender<Message>,
+    connected: watch::Receiver<bool>,
     closing: Arc<Notify>,
-    keeper: AbortHandle,
+    task: AbortHandle,
 }
 
-enum Connection {
-    Up(Link),
-    Lost { reason: String },
+struct Message {
+    channel: Vec<u8>,
+    payload: Vec<u8>,
+    answer: oneshot::Sender<Result<u64, Error>>,
 }
 
 impl Publisher {
@@ -53,28 +58,28 @@ impl Publisher {
     pub async fn connect(url: &str) -> Result<Publisher, Error> {
         let address = Address::parse(url)?;
         let link = connect(&address).await?;
-        let (connection, current) = watch::channel(Connection::Up(link.clone()));
+        let (queue, queued) = mpsc::unbounded_channel();
+        let (is_connected, connected) = watch::channel(true);
         let closing = Arc::new(Notify::new());
-        let keeper = tokio::spawn({
+        let task = tokio::spawn({
             let closing = closing.clone();
+            let publishing = publish_for_ever(address, link, queued, is_connected);
             async move {
                 tokio::select! {
-                    () = keep_connected(&address, link, &connection) => {}
+                    () = publishing => {}
                     () = async { closing.notified().await; sleep(LAST_ANSWERS).await } => {}
                 }
-                let reason = "the publisher was closed".to_owned();
-                connection.send_replace(Connection::Lost { reason });
             }
         });
-        Ok(Publisher { connection: current, closing, keeper: keeper.abort_handle() })
+        Ok(Publisher { queue, connected, closing, task: task.abort_handle() })
     }
 
     /// Publishes `payload` on `channel`, and returns how many receivers Redis counted: a client
     /// that has the channel by name and by a pattern counts twice, one that hangs counts too.
     /// On a cluster Redis counts only those of the node it was asked on.
     ///
-    /// Calls made at the same time share the connection and are sent in the order in which they
-    /// were first polled, without waiting for each other's answers.
+    /// Messages are sent in the order in which these calls were first polled; those that wait at
+    /// the same time are sent together.
     ///
     /// # Errors
     ///
@@ -86,22 +91,15 @@ impl Publisher {
         channel: impl AsRef<[u8]>,
         payload: impl AsRef<[u8]>,
     ) -> Result<u64, Error> {
-        let mut connection = self.connection.clone();
-        let link = match &*connection.borrow_and_update() {
-            Connection::Up(link) => link.clone(),
-            Connection::Lost { reason } => return Err(not_confirmed(reason)),
+        let (answer, answered) = oneshot::channel();
+        let message = Message {
+            channel: channel.as_ref().to_vec(),
+            payload: payload.as_ref().to_vec(),
+            answer,
         };
-        tokio::select! {
-            answer = link.publish(channel.as_ref(), payload.as_ref()) => match answer {
-                Ok(receivers) => Ok(receivers),
-                Err(error) if is_answer(&error) => Err(not_confirmed(&said(&error))),
-                Err(error) => Err(not_confirmed(&error.to_string())),
-            },
-            _ = connection.changed() => match &*connection.borrow() {
-                Connection::Lost { reason } => Err(not_confirmed(reason)),
-                Connection::Up(_) => Err(not_confirmed("the connection was lost")),
-            },
-        }
+        // Where the task has ended, both fail in the same way.
+        let _ = self.queue.send(message);
+        answered.await.unwrap_or_else(|_| Err(not_confirmed("the publisher was closed")))
     }
 
     /// Publishes messages as they come, without waiting for the answer to one before sending the
@@ -122,22 +120,21 @@ impl Publisher {
         messages.map(publish).buffered(PIPELINE)
     }
 
+    /// Returns when there is a connection, at once if there is one now.
+    pub async fn connected(&self) {
+        // An error means that the publisher was closed: there is nothing to wait for.
+        let _ = self.connected.clone().wait_for(|&connected| connected).await;
+    }
+
     /// Ends the publisher: what is still unanswered after 500 ms counts as not confirmed.
     pub fn close(&self) {
         self.closing.notify_one();
-    }
-
-    /// Returns when there is a connection, at once if there is one now.
-    pub async fn connected(&self) {
-        let mut connection = self.connection.clone();
-        // It can't fail: the sending side lives in the task that `self` keeps.
-        let _ = connection.wait_for(|connection| matches!(connection, Connection::Up(_))).await;
     }
 }
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.keeper.abort();
+        self.task.abort();
     }
 }
 
@@ -146,22 +143,80 @@ async fn connect(address: &Address) -> Result<Link, Error> {
     Link::connect(address, |_| {}).await
 }
 
-async fn keep_connected(address: &Address, mut link: Link, connection: &watch::Sender<Connection>) {
+async fn publish_for_ever(
+    address: Address,
+    mut link: Link,
+    mut queue: UnboundedReceiver<Message>,
+    connected: watch::Sender<bool>,
+) {
     let mut outages = Outages::new(&address.shown);
+    let mut sent = Vec::new();
     loop {
-        let reason = link.lost().await;
-        outages.begin(&reason);
-        connection.send_replace(Connection::Lost { reason });
-        link = loop {
-            outages.wait().await;
-            match connect(address).await {
-                Ok(link) => break link,
-                Err(error) => outages.failed(&error),
-            }
+        let reason = tokio::select! {
+            reason = link.lost() => reason,
+            error = publish_queued(&link, &mut queue, &mut sent) => match error {
+                Some(error) => said(&error),
+                None => return,
+            },
         };
-        outages.end();
-        connection.send_replace(Connection::Up(link.clone()));
+        connected.send_replace(false);
+        outages.begin(&reason);
+        // These may have reached Redis.
+        sent.drain(..).for_each(|message| refuse(message, &reason));
+        link = tokio::select! {
+            link = reconnect(&address, &mut outages) => link,
+            () = refuse_queued(&mut queue, &reason) => return,
+        };
+        connected.send_replace(true);
     }
+}
+
+/// Publishes what is queued, as much as there is at a time, until nobody can add to it (`None`)
+/// or Redis answers something incomprehensible. Messages that were sent stay in `sent` until they
+/// are answered.
+async fn publish_queued(
+    link: &Link,
+    queue: &mut UnboundedReceiver<Message>,
+    sent: &mut Vec<Message>,
+) -> Option<RedisError> {
+    while queue.recv_many(sent, PIPELINE).await > 0 {
+        let messages = sent.iter().map(|message| (&message.channel[..], &message.payload[..]));
+        let answers = match link.publish(messages).await {
+            Ok(answers) => answers,
+            // The connection is gone: whoever watches it knows why.
+            Err(error) if error.is_io_error() => std::future::pending().await,
+            Err(error) => return Some(error),
+        };
+        for (message, answer) in sent.drain(..).zip(answers) {
+            let answer = answer.map_err(|error| not_confirmed(&said(&error)));
+            // Whoever asked may have stopped waiting.
+            let _ = message.answer.send(answer);
+        }
+    }
+    None
+}
+
+async fn reconnect(address: &Address, outages: &mut Outages) -> Link {
+    loop {
+        outages.wait().await;
+        match connect(address).await {
+            Ok(link) => {
+                outages.end();
+                return link;
+            }
+            Err(error) => outages.failed(&error),
+        }
+    }
+}
+
+async fn refuse_queued(queue: &mut UnboundedReceiver<Message>, reason: &str) {
+    while let Some(message) = queue.recv().await {
+        refuse(message, reason);
+    }
+}
+
+fn refuse(message: Message, reason: &str) {
+    let _ = message.answer.send(Err(not_confirmed(reason)));
 }
 
 fn not_confirmed(reason: &str) -> Error {

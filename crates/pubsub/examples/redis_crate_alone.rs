@@ -1,0 +1,28 @@
+//! The subscriber on nothing but the redis crate: the first lesson, and what fails first in the
+//! later ones. When Redis ends, this program ends too, and says nothing; when Redis hangs, it
+//! waits for ever; when it reads too slowly, it takes all memory.
+//!
+//! ```console
+//! $ cargo run -p pubsub --example redis_crate_alone
+//! ```
+
+use futures_util::StreamExt;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let url = std::env::var("REDIS_URL").unwrap_or("redis://localhost".to_owned());
+    let client = redis::Client::open(url)?;
+
+    // Pub/Sub takes a connection of its own: subscribed, it can do nothing else (in RESP2).
+    let mut pubsub = client.get_async_pubsub().await?;
+    pubsub.subscribe("notifications").await?;
+    println!("Subscribed to channel 'notifications'. Waiting for messages...");
+
+    let mut messages = pubsub.on_message();
+    while let Some(message) = messages.next().await {
+        // The payload is bytes; this asks for a string, and fails where it is none.
+        let payload: String = message.get_payload()?;
+        println!("Received on channel '{}': {payload}", message.get_channel_name());
+    }
+    Ok(())
+}

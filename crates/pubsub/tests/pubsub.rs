@@ -1,0 +1,209 @@
+//! The library beside a real server.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use local_redis::LocalRedis;
+use pubsub::{Error, Event, PubSub, Publisher};
+use tokio::time::timeout;
+
+/// No condition that a test waits for takes nearly as long, on the busiest machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn start() -> (LocalRedis, PubSub, Publisher) {
+    let redis = LocalRedis::start().unwrap();
+    let pubsub = PubSub::connect(&redis.url()).await.unwrap();
+    let publisher = Publisher::connect(&redis.url()).await.unwrap();
+    (redis, pubsub, publisher)
+}
+
+async fn next(pubsub: &PubSub) -> Event {
+    pubsub.get_message(PATIENCE).await.expect("no event came")
+}
+
+fn message(channel: &str, payload: &str) -> Event {
+    Event::Message { channel: channel.into(), payload: payload.into() }
+}
+
+fn subscribe(channel: &str, count: u64) -> Event {
+    Event::Subscribe { channel: channel.into(), count }
+}
+
+#[tokio::test]
+async fn the_whole_life_of_a_subscription() {
+    let (_redis, pubsub, publisher) = start().await;
+    pubsub.subscribe(["a", "b"]).await.unwrap();
+    pubsub.psubscribe(["a*"]).await.unwrap();
+    assert_eq!(next(&pubsub).await, subscribe("a", 1));
+    assert_eq!(next(&pubsub).await, subscribe("b", 2));
+    assert_eq!(next(&pubsub).await, Event::PSubscribe { pattern: "a*".into(), count: 3 });
+
+    // By name and by pattern: two receivers, two events.
+    assert_eq!(publisher.publish("a", "1").await, Ok(2));
+    let mut both = [next(&pubsub).await, next(&pubsub).await];
+    both.sort_by_key(|event| matches!(event, Event::PMessage { .. }));
+    let by_pattern =
+        Event::PMessage { pattern: "a*".into(), channel: "a".into(), payload: "1".into() };
+    assert_eq!(both, [message("a", "1"), by_pattern]);
+
+    pubsub.unsubscribe(["a"]).await.unwrap();
+    assert_eq!(next(&pubsub).await, Event::Unsubscribe { channel: "a".into(), count: 2 });
+    pubsub.punsubscribe(["a*"]).await.unwrap();
+    assert_eq!(next(&pubsub).await, Event::PUnsubscribe { pattern: "a*".into(), count: 1 });
+    assert_eq!(publisher.publish("a", "2").await, Ok(0));
+    assert_eq!(publisher.publish("b", "3").await, Ok(1));
+
+    pubsub.close().await;
+    assert_eq!(publisher.publish("b", "4").await, Ok(0));
+    // What came before the end can still be read; then there is nothing more, ever.
+    assert_eq!(next(&pubsub).await, message("b", "3"));
+    assert_eq!(next(&pubsub).await, Event::Unsubscribe { channel: "b".into(), count: 0 });
+    assert_eq!(pubsub.get_message(PATIENCE).await, None);
+    assert_eq!(pubsub.subscribe(["c"]).await, Err(Error::Closed));
+    pubsub.close().await;
+}
+
+#[tokio::test]
+async fn unsubscribing_while_listening() {
+    let (_redis, pubsub, publisher) = start().await;
+    pubsub.subscribe(["a", "b"]).await.unwrap();
+    let listening = async {
+        let mut events = pubsub.listen();
+        let mut seen = Vec::new();
+        while let Some(event) = events.next().await {
+            let last = event == message("b", "end");
+            seen.push(event);
+            if last {
+                break;
+            }
+        }
+        seen
+    };
+    let changing = async {
+        publisher.publish("a", "1").await.unwrap();
+        pubsub.unsubscribe(["a"]).await.unwrap();
+        assert_eq!(publisher.publish("a", "2").await, Ok(0));
+        publisher.publish("b", "end").await.unwrap();
+    };
+    let (seen, ()) = timeout(PATIENCE, async { tokio::join!(listening, changing) }).await.unwrap();
+    assert_eq!(
+        seen,
+        [
+            subscribe("a", 1),
+            subscribe("b", 2),
+            message("a", "1"),
+            Event::Unsubscribe { channel: "a".into(), count: 1 },
+            message("b", "end"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn get_message_with_and_without_a_message_in_time() {
+    let (_redis, pubsub, publisher) = start().await;
+    pubsub.subscribe(["a"]).await.unwrap();
+    assert_eq!(pubsub.get_message(Duration::ZERO).await, Some(subscribe("a", 1)));
+    assert_eq!(pubsub.get_message(Duration::ZERO).await, None);
+    assert_eq!(pubsub.get_message(Duration::from_millis(20)).await, None);
+    let (event, receivers) =
+        tokio::join!(pubsub.get_message(PATIENCE), publisher.publish("a", "1"));
+    assert_eq!((event, receivers), (Some(message("a", "1")), Ok(1)));
+}
+
+#[tokio::test]
+async fn two_readers_share_the_events() {
+    let (_redis, pubsub, publisher) = start().await;
+    pubsub.subscribe(["a"]).await.unwrap();
+    next(&pubsub).await;
+    let reading = async {
+        let read = async { next(&pubsub).await };
+        tokio::join!(read, async { next(&pubsub).await })
+    };
+    let publishing = async {
+        publisher.publish("a", "1").await.unwrap();
+        publisher.publish("a", "2").await.unwrap();
+    };
+    let ((one, two), ()) = tokio::join!(reading, publishing);
+    let mut payloads = [one, two];
+    payloads.sort_by_key(|event| format!("{event:?}"));
+    assert_eq!(payloads, [message("a", "1"), message("a", "2")]);
+}
+
+#[tokio::test]
+async fn publishing_many_keeps_the_order() {
+    let (_redis, pubsub, publisher) = start().await;
+    pubsub.subscribe(["a"]).await.unwrap();
+    next(&pubsub).await;
+    let numbers = stream::iter((0..5000).map(|number: u32| ("a", number.to_string())));
+    let answers: Vec<_> = publisher.publish_all(numbers).collect().await;
+    for (number, (_, payload, answer)) in answers.into_iter().enumerate() {
+        assert_eq!((payload, answer), (number.to_string(), Ok(1)));
+        assert_eq!(next(&pubsub).await, message("a", &number.to_string()));
+    }
+}
+
+#[tokio::test]
+async fn comes_back_after_a_restart_with_every_subscription() {
+    let (mut redis, pubsub, publisher) = start().await;
+    pubsub.subscribe(["a", "b"]).await.unwrap();
+    pubsub.psubscribe(["p*"]).await.unwrap();
+    pubsub.unsubscribe(["b"]).await.unwrap();
+    for _ in 0..4 {
+        next(&pubsub).await;
+    }
+
+    redis.kill().unwrap();
+    assert!(matches!(next(&pubsub).await, Event::Disconnected { .. }));
+    assert!(matches!(publisher.publish("a", "lost").await, Err(Error::NotConfirmed { .. })));
+    // Asked for in an outage: confirmed when it is over.
+    let (late, ()) = tokio::join!(pubsub.subscribe(["late"]), async {
+        redis.restart().unwrap();
+        publisher.connected().await;
+    });
+    late.unwrap();
+    let Event::Reconnected { attempts, .. } = next(&pubsub).await else {
+        panic!("not reconnected");
+    };
+    assert!(attempts >= 1);
+    assert_eq!(next(&pubsub).await, subscribe("a", 1));
+    assert_eq!(next(&pubsub).await, Event::PSubscribe { pattern: "p*".into(), count: 2 });
+    assert_eq!(next(&pubsub).await, subscribe("late", 3));
+
+    assert_eq!(publisher.publish("a", "1").await, Ok(1));
+    assert_eq!(next(&pubsub).await, message("a", "1"));
+}
+
+#[tokio::test]
+async fn closing_works_in_an_outage_too() {
+    let (mut redis, pubsub, publisher) = start().await;
+    pubsub.subscribe(["a"]).await.unwrap();
+    next(&pubsub).await;
+    redis.kill().unwrap();
+    assert!(matches!(next(&pubsub).await, Event::Disconnected { .. }));
+    timeout(PATIENCE, pubsub.close()).await.unwrap();
+    assert_eq!(pubsub.get_message(PATIENCE).await, None);
+
+    publisher.close();
+    let error = timeout(PATIENCE, publisher.publish("a", "1")).await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::NotConfirmed { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn the_first_connect_says_what_is_wrong() {
+    let mut redis = LocalRedis::start().unwrap();
+    let url = redis.url();
+    redis.kill().unwrap();
+    for (url, says) in [
+        (url.as_str(), "no Redis at 127.0.0.1:"),
+        ("redis://no-such-host.invalid", "no Redis at no-such-host.invalid:6379: "),
+        ("http://localhost", "not a Redis URL"),
+        ("", "not a Redis URL"),
+    ] {
+        let error = PubSub::connect(url).await.err().unwrap().to_string();
+        assert!(error.starts_with(says), "{error}");
+        let error = Publisher::connect(url).await.err().unwrap().to_string();
+        assert!(error.starts_with(says), "{error}");
+    }
+}
