@@ -2,7 +2,8 @@
 
 mod tally;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -192,29 +193,32 @@ impl Demo {
     }
 }
 
-fn start(
-    from: usize,
-    mut command: std::process::Command,
-    news: &Sender<News>,
-) -> anyhow::Result<Process> {
-    let (lines, logs) = (Reporter { from, news: news.clone() }, news.clone());
-    // Nobody listens any more when the demo itself is ending.
+fn start(from: usize, mut command: Command, news: &Sender<News>) -> anyhow::Result<Process> {
+    // The process has ended when both its pipes have: then nobody holds the reporter any more.
+    let stdout = Arc::new(Reporter { from, news: news.clone() });
+    let stderr = stdout.clone();
     Process::start(
         &mut command,
-        move |line| drop(lines.news.send(News::Line { from: lines.from, line })),
-        move |line| drop(logs.send(News::Log { from, line })),
+        move |line| stdout.report(News::Line { from, line }),
+        move |line| stderr.report(News::Log { from, line }),
     )
 }
 
-/// Reports the end of a process when its last line has been read.
 struct Reporter {
     from: usize,
     news: Sender<News>,
 }
 
+impl Reporter {
+    fn report(&self, news: News) {
+        // Nobody listens any more when the demo itself is ending.
+        let _ = self.news.send(news);
+    }
+}
+
 impl Drop for Reporter {
     fn drop(&mut self) {
-        let _ = self.news.send(News::Ended { from: self.from });
+        self.report(News::Ended { from: self.from });
     }
 }
 

@@ -1,5 +1,8 @@
 //! A terminal of the lessons: one service runs in it, its lines are read one by one.
 
+// Each test target takes from here what it needs.
+#![allow(dead_code)]
+
 use std::process::{Command, ExitStatus};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
