@@ -317,31 +317,58 @@ fn ends_quietly_when_its_reader_has_gone() {
     assert_eq!(stderr.lines().count(), 0);
 }
 
-/// The process, its stdout read by nobody, after more messages than fit into pipe and inbox.
-fn blocked_subscriber(redis: &LocalRedis, published: u64) -> Leashed {
+/// A subscriber whose stdout nobody reads, after so many messages that it had to drop some.
+/// Returns how many were published.
+fn blocked_subscriber(redis: &LocalRedis) -> (Leashed, u64) {
     let mut command: Command = service_command("subscriber");
-    command.arg("--json").env("REDIS_URL", redis.url()).stdout(Stdio::piped());
-    let subscriber = Leashed::spawn(&mut command).unwrap();
+    command.arg("--json").env("REDIS_URL", redis.url()).env("RUST_LOG", "debug");
+    let mut subscriber =
+        Leashed::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap();
     let start = Instant::now();
     while subscribers(redis, "notifications") == 0 {
         assert!(start.elapsed() < PATIENCE, "not subscribed");
     }
+    let log = BufReader::new(subscriber.child().stderr.take().unwrap());
+    let drops = std::thread::spawn(move || {
+        log.lines().map(Result::unwrap).find(|line| line.contains("dropping messages"))
+    });
+    let mut published = 0;
+    while !drops.is_finished() {
+        assert!(start.elapsed() < PATIENCE, "{published} messages, none dropped");
+        flood(redis, 1000);
+        published += 1000;
+    }
+    assert!(drops.join().unwrap().is_some(), "the subscriber has ended");
+    (subscriber, published)
+}
+
+/// Publishes as fast as Redis takes it.
+fn flood(redis: &LocalRedis, messages: u64) {
     let mut connection = connection(redis);
-    for _ in 0..published / 1000 {
+    for _ in 0..messages / 1000 {
         let mut pipe = redis::pipe();
         for _ in 0..1000 {
             pipe.cmd("PUBLISH").arg("notifications").arg("x").ignore();
         }
         pipe.query::<()>(&mut connection).unwrap();
     }
-    subscriber
+}
+
+#[test]
+fn a_reader_that_keeps_up_misses_nothing_in_a_flood() {
+    let redis = LocalRedis::start().unwrap();
+    let subscriber = subscriber(&redis);
+    // More than the inbox holds.
+    flood(&redis, 150_000);
+    for _ in 0..150_000 {
+        subscriber.shows("Received on channel 'notifications': x");
+    }
 }
 
 #[test]
 fn a_reader_that_is_too_slow_is_told_how_many_it_missed() {
     let redis = LocalRedis::start().unwrap();
-    let published = 100_000;
-    let mut subscriber = blocked_subscriber(&redis, published);
+    let (mut subscriber, published) = blocked_subscriber(&redis);
     publish(&redis, b"notifications", b"last");
     let stdout = BufReader::new(subscriber.child().stdout.take().unwrap());
     let (mut received, mut missed) = (0, 0);
@@ -363,7 +390,7 @@ fn a_reader_that_is_too_slow_is_told_how_many_it_missed() {
 #[test]
 fn a_stdout_that_nobody_reads_does_not_stop_the_end() {
     let redis = LocalRedis::start().unwrap();
-    let mut subscriber = blocked_subscriber(&redis, 100_000);
+    let (mut subscriber, _) = blocked_subscriber(&redis);
     subscriber.signal(Signal::SIGTERM);
     assert_eq!(subscriber.wait(PATIENCE).unwrap().code(), Some(0));
     assert_eq!(subscribers(&redis, "notifications"), 0);

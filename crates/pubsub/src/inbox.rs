@@ -71,7 +71,10 @@ impl Queue {
     fn miss(&mut self, more: u64) {
         match self.events.back_mut() {
             Some(Event::Missed { count }) => *count += more,
-            _ => self.events.push_back(Event::Missed { count: more }),
+            _ => {
+                tracing::debug!("the reader is too slow: dropping messages");
+                self.events.push_back(Event::Missed { count: more });
+            }
         }
     }
 }

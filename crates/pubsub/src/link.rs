@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, PushInfo, PushKind, RedisResult};
 use tokio::sync::Notify;
+use tokio::task::coop;
 use tokio::time::{sleep, timeout};
 
 use crate::address::Address;
@@ -64,7 +66,10 @@ impl Link {
                     return Ok::<(), ()>(());
                 }
                 match Event::from_push(push) {
-                    Ok(event) => deliver(event),
+                    Ok(event) => {
+                        leave_a_turn_to_the_reader();
+                        deliver(event);
+                    }
                     Err(push) => tracing::debug!(kind = %push.kind, "ignored a push of Redis"),
                 }
                 Ok(())
@@ -136,5 +141,20 @@ impl Link {
                 Err(_) => return format!("no answer to PING within {PING_TIMEOUT:?}"),
             }
         }
+    }
+}
+
+/// Makes the task that reads from the socket yield every hundred messages or so.
+///
+/// In a flood there is always more to read, and that task would go on for 8 MB (128 reads of
+/// 64 KiB) before tokio makes it pause: more messages than the inbox takes, dropped before a
+/// reader on the same thread had its turn. So each message takes from the task's budget what a
+/// read takes; when it is used up, the next read waits until the others have had theirs.
+fn leave_a_turn_to_the_reader() {
+    let mut nobody = Context::from_waker(Waker::noop());
+    if coop::has_budget_remaining()
+        && let Poll::Ready(turn) = coop::poll_proceed(&mut nobody)
+    {
+        turn.made_progress();
     }
 }
