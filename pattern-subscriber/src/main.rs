@@ -1,9 +1,5 @@
-//! Prints every message of all channels that match a pattern, until Ctrl+C.
-//!
-//! ```console
-//! $ cargo run -p pattern-subscriber
-//! $ cargo run -p pattern-subscriber -- 'news:*' 'user:?' --json
-//! ```
+//! Prints every message of all channels that match a pattern, until Ctrl+C:
+//! `cargo run -p pattern-subscriber`.
 
 use std::process::ExitCode;
 

@@ -1,9 +1,4 @@
-//! Publishes a random notification every two seconds, five times.
-//!
-//! ```console
-//! $ cargo run -p publisher
-//! $ cargo run -p publisher -- news:sports news:politics --message "Rain" --forever
-//! ```
+//! Publishes a random notification every two seconds, five times: `cargo run -p publisher`.
 
 mod args;
 mod messages;

@@ -1,9 +1,4 @@
-//! Prints every message of a channel, until Ctrl+C.
-//!
-//! ```console
-//! $ cargo run -p subscriber
-//! $ cargo run -p subscriber -- notifications news:sports --json
-//! ```
+//! Prints every message of a channel, until Ctrl+C: `cargo run -p subscriber`.
 
 use std::process::ExitCode;
 

@@ -193,6 +193,28 @@ fn ctrl_c_and_sigterm_unsubscribe_and_end_with_0() {
 }
 
 #[test]
+fn a_second_ctrl_c_does_not_wait_for_redis() {
+    let mut redis = LocalRedis::start().unwrap();
+    let [once, twice] = [subscriber(&redis), subscriber(&redis)];
+    // It hangs, so that nobody confirms the unsubscribing: a wait of 500 ms.
+    redis.process().signal(Signal::SIGSTOP);
+    let time_to_end = |mut service: Terminal, signals: u32| {
+        let start = Instant::now();
+        for _ in 0..signals {
+            service.signal(Signal::SIGINT);
+            // Two signals of a kind that come together are one.
+            if signals > 1 {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+        service.end().with(0);
+        start.elapsed()
+    };
+    let (once, twice) = (time_to_end(once, 1), time_to_end(twice, 2));
+    assert!(twice < once, "{twice:?}, with one signal {once:?}");
+}
+
+#[test]
 fn forever_is_longer_than_the_default_count() {
     let redis = LocalRedis::start().unwrap();
     let publisher = Terminal::run(&redis, "publisher --forever --interval 1ms");

@@ -63,6 +63,11 @@ impl Terminal {
         assert_eq!(self.line(), line);
     }
 
+    /// The lines of stdout that have come and were not read yet.
+    pub fn lines_so_far(&self) -> Vec<String> {
+        self.stdout.try_iter().collect()
+    }
+
     /// Some line of stderr holds this text; earlier ones are passed over.
     #[track_caller]
     pub fn logs(&self, text: &str) -> String {
