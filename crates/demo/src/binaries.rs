@@ -7,7 +7,10 @@ use anyhow::{Context, ensure};
 use escargot::CargoBuild;
 use escargot::format::Message;
 
-/// The binaries of the three services.
+/// The three services.
+pub const SERVICES: [&str; 3] = ["publisher", "subscriber", "pattern-subscriber"];
+
+/// The binaries of other packages.
 ///
 /// Cargo tells a package's tests where its own binaries are, but not those of other packages,
 /// and `cargo test` may not even have built them. So they are built here, which takes no time
@@ -15,19 +18,18 @@ use escargot::format::Message;
 pub struct Binaries(HashMap<String, PathBuf>);
 
 impl Binaries {
-    /// Builds the services as this program was built, debug or release. What cargo has to say
-    /// about it goes to stderr.
+    /// Builds the binaries and examples of these packages as this program was built, debug or
+    /// release. What cargo has to say about it goes to stderr.
     ///
     /// # Errors
     ///
     /// When they do not compile.
-    pub fn build() -> anyhow::Result<Binaries> {
+    pub fn build(packages: &[&str]) -> anyhow::Result<Binaries> {
         let mut cargo = CargoBuild::new()
             .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
-            .package("publisher")
-            .package("subscriber")
-            .package("pattern-subscriber")
+            .args(packages.iter().map(|package| format!("--package={package}")))
             .bins()
+            .examples()
             .current_release()
             .into_command()
             .stdout(Stdio::piped())
@@ -51,17 +53,17 @@ impl Binaries {
                 _ => {}
             }
         }
-        ensure!(cargo.wait()?.success(), "cannot build the services");
+        ensure!(cargo.wait()?.success(), "cannot build {packages:?}");
         Ok(Binaries(binaries))
     }
 
-    /// The command that runs `publisher`, `subscriber` or `pattern-subscriber`.
+    /// The command that runs one of them.
     ///
     /// # Errors
     ///
-    /// When there is no such service.
+    /// When it was not built.
     pub fn command(&self, name: &str) -> anyhow::Result<Command> {
-        let path = self.0.get(name).with_context(|| format!("there is no service '{name}'"))?;
+        let path = self.0.get(name).with_context(|| format!("there is no '{name}'"))?;
         Ok(Command::new(path))
     }
 }

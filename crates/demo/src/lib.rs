@@ -3,5 +3,5 @@
 mod binaries;
 mod process;
 
-pub use binaries::Binaries;
+pub use binaries::{Binaries, SERVICES};
 pub use process::Process;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
-use demo::{Binaries, Process};
+use demo::{Binaries, Process, SERVICES};
 use local_redis::{LocalRedis, Signal};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<()> {
     eprintln!("Building the services ...");
-    let binaries = Binaries::build()?;
+    let binaries = Binaries::build(&SERVICES)?;
     // Declared before the services and so dropped after them: nobody sees it go.
     let private_redis = match args.redis_url {
         Some(_) => None,

@@ -11,12 +11,13 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 /// Reads a process id, then waits: a second line says that all is well, the end of the pipe that
-/// the owner is gone. KILL, as a stopped process would not hear anything gentler.
-const WATCHDOG: &str = "read -r pid && { read -r done || kill -KILL \"$pid\"; }";
+/// the owner is gone. KILL, as a stopped process would not hear anything gentler; the whole
+/// group, with whatever the process has started itself.
+const WATCHDOG: &str = "read -r pid && { read -r done || kill -KILL -- \"-$pid\"; }";
 
 /// A child process on a leash.
 pub struct Leashed {
@@ -60,11 +61,12 @@ impl Leashed {
         &mut self.child
     }
 
-    /// Sends a signal. One that has ended already is no error.
-    pub fn signal(&self, signal: Signal) {
-        // The process id is still ours: it is only given up by the `wait` in `Child`.
-        if let Ok(id) = i32::try_from(self.child.id()) {
-            let _ = kill(Pid::from_raw(id), signal);
+    /// Sends a signal to the process and what it has started, as Ctrl+C in a terminal does. One
+    /// that has ended already is no error.
+    pub fn signal(&mut self, signal: Signal) {
+        // Once it was waited for, the process id may be somebody else's.
+        if let (Ok(None), Ok(id)) = (self.child.try_wait(), i32::try_from(self.child.id())) {
+            let _ = killpg(Pid::from_raw(id), signal);
         }
     }
 
@@ -92,7 +94,7 @@ impl Leashed {
 impl Drop for Leashed {
     fn drop(&mut self) {
         // Errors mean that there is nothing left to end.
-        let _ = self.child.kill();
+        self.signal(Signal::SIGKILL);
         let _ = self.child.wait();
         // From here on the process id may be somebody else's: call the watchdog off first.
         let _ = writeln!(self.pipe, "done");

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use demo::{Binaries, Process};
+use demo::{Binaries, Process, SERVICES};
 use local_redis::{LocalRedis, Signal};
 
 /// No condition that a test waits for takes nearly as long, on the busiest machine.
@@ -61,11 +61,6 @@ impl Terminal {
     #[track_caller]
     pub fn shows(&self, line: &str) {
         assert_eq!(self.line(), line);
-    }
-
-    /// The lines of stdout that have come and were not read yet.
-    pub fn lines_so_far(&self) -> Vec<String> {
-        self.stdout.try_iter().collect()
     }
 
     /// Some line of stderr holds this text; earlier ones are passed over.
@@ -130,10 +125,12 @@ impl Ended {
     }
 }
 
-pub fn service_command(service: &str) -> Command {
+/// The command that runs a service, `local-redis` or an example of `crates/pubsub`.
+pub fn service_command(name: &str) -> Command {
     static BINARIES: OnceLock<Binaries> = OnceLock::new();
-    let binaries = BINARIES.get_or_init(|| Binaries::build().unwrap());
-    let mut command = binaries.command(service).unwrap();
+    let packages = [&SERVICES[..], &["local-redis", "pubsub"]].concat();
+    let binaries = BINARIES.get_or_init(|| Binaries::build(&packages).unwrap());
+    let mut command = binaries.command(name).unwrap();
     // What the developer has set must not change what the tests see.
     for variable in ["REDIS_URL", "RUST_LOG", "NO_COLOR"] {
         command.env_remove(variable);

@@ -1,0 +1,222 @@
+//! A section, played as a reader would: each command typed in its terminal, in the order of the
+//! page, by a real shell, beside a Redis of its own.
+//!
+//! A subscriber keeps running in its terminal. The text says what else to do, in these words:
+//! - `Press Ctrl+C in terminal 1`
+//! - `terminal 1 shows "some text"`: what the reader waits for before going on
+//! - `terminal 1 is back at its prompt`: the program there has ended by itself
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use demo::Process;
+use local_redis::{LocalRedis, Signal};
+
+use crate::page::{Block, Piece, Section};
+use crate::shape;
+use crate::terminal::{PATIENCE, service_command};
+
+/// The commands of the pages, without cargo between, and on the section's own Redis.
+const SHELL: &str = r#"
+cargo() {
+  case "$*" in
+    "run -qp pubsub --example "*) shift 4; exec "$EXAMPLES/$1" ;;
+    "run -qp "*)
+      program=$BINARIES/$3; shift 3
+      if [ "${1-}" = -- ]; then shift; fi
+      exec "$program" "$@" ;;
+    redis) exec "$BINARIES/local-redis" --port "$PORT" ;;
+    # What it builds stands on stderr, and differs from machine to machine.
+    demo*) shift; unset REDIS_URL; exec "$DEMO" "$@" 2>/dev/null ;;
+    *) echo "no command of the pages: cargo $*"; exit 1 ;;
+  esac
+}
+redis_cli() { command redis-cli -p "$PORT" "$@"; }
+alias redis-cli=redis_cli
+"#;
+
+struct Scene {
+    printed: Section,
+    _redis: Option<LocalRedis>,
+    port: u16,
+    running: Vec<Running>,
+}
+
+/// A program that runs in a terminal, and the piece of the section that shows it.
+struct Running {
+    terminal: String,
+    piece: usize,
+    process: Process,
+    lines: Receiver<String>,
+}
+
+/// Returns the section with its blocks as they were printed.
+pub fn run(section: &Section) -> Section {
+    let mut redis = LocalRedis::start().unwrap();
+    let port = redis.port();
+    // Where the section starts its own in terminal 0, it gets the port of this one.
+    let own = section.blocks().any(|block| block.lines.contains(&"$ cargo redis".to_owned()));
+    if own {
+        redis.kill().unwrap();
+    }
+    let redis = (!own).then_some(redis);
+    let mut scene = Scene { printed: section.clone(), _redis: redis, port, running: Vec::new() };
+    for (index, piece) in section.0.iter().enumerate() {
+        match piece {
+            Piece::Text(line) => scene.follow(line),
+            Piece::Block(block) => scene.type_commands(index, block),
+        }
+    }
+    scene.receive_all();
+    scene.printed
+}
+
+fn folder_of(program: &str) -> PathBuf {
+    Path::new(service_command(program).get_program()).parent().unwrap().to_owned()
+}
+
+impl Scene {
+    fn block(&mut self, piece: usize) -> &mut Vec<String> {
+        match &mut self.printed.0[piece] {
+            Piece::Block(block) => &mut block.lines,
+            Piece::Text(line) => panic!("'{line}' is no console block"),
+        }
+    }
+
+    fn follow(&mut self, line: &str) {
+        if let Some((_, rest)) = line.split_once("Press Ctrl+C in terminal ") {
+            self.receive_all();
+            let mut running = self.take_terminal(rest);
+            self.block(running.piece).push("^C".to_owned());
+            // As the terminal does it: to everything that the command line has started.
+            running.process.leashed().signal(Signal::SIGINT);
+            self.end(running);
+        }
+        if let Some((before, rest)) = line.split_once(" shows \"")
+            && let Some((_, terminal)) = before.rsplit_once("terminal ")
+        {
+            let text = rest.split('"').next().unwrap();
+            let at = self.position(terminal);
+            let start = Instant::now();
+            loop {
+                self.read_all();
+                let piece = self.running[at].piece;
+                if self.block(piece).iter().any(|line| line.contains(text)) {
+                    break;
+                }
+                let shown = self.block(piece).join("\n");
+                assert!(start.elapsed() < PATIENCE, "no '{text}' in:\n{shown}");
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        if let Some((before, _)) = line.split_once(" is back at its prompt")
+            && let Some((_, terminal)) = before.rsplit_once("terminal ")
+        {
+            let running = self.take_terminal(terminal);
+            self.end(running);
+        }
+    }
+
+    fn type_commands(&mut self, piece: usize, block: &Block) {
+        self.block(piece).clear();
+        for command in block.lines.iter().filter(|line| line.starts_with("$ ")) {
+            self.block(piece).push(command.clone());
+            let running = self.start(piece, &block.terminal, &command[2..]);
+            let stays = ["subscriber", "redis_crate_alone", "cargo redis", "get_message"]
+                .iter()
+                .any(|program| command.contains(program));
+            if stays && !command.contains('|') && !command.contains("--help") {
+                self.running.push(running);
+                self.wait_until_ready();
+            } else if stays {
+                self.running.push(running);
+            } else {
+                self.end(running);
+            }
+        }
+    }
+
+    fn start(&mut self, piece: usize, terminal: &str, command: &str) -> Running {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &format!("{SHELL}\n{command}")])
+            .env_remove("RUST_LOG")
+            .env_remove("CLICOLOR_FORCE")
+            .env("BINARIES", folder_of("subscriber"))
+            .env("EXAMPLES", folder_of("get_message"))
+            .env("DEMO", env!("CARGO_BIN_EXE_demo"))
+            .env("PORT", self.port.to_string())
+            .env("REDIS_URL", format!("redis://127.0.0.1:{}", self.port));
+        let (stdout, lines) = channel();
+        let stderr = stdout.clone();
+        let process = Process::start(
+            &mut shell,
+            move |line| drop(stdout.send(line)),
+            move |line| drop(stderr.send(line)),
+        )
+        .unwrap();
+        Running { terminal: terminal.to_owned(), piece, process, lines }
+    }
+
+    /// Waits until the program that was started last has said that it is.
+    fn wait_until_ready(&mut self) {
+        let running = self.running.last().unwrap();
+        let piece = running.piece;
+        loop {
+            let line = self.running.last().unwrap().lines.recv_timeout(PATIENCE).unwrap();
+            let ready = ["Subscribed ", "Round 1", r#"{"type":"subscribe""#, r#"{"type":"psub"#]
+                .iter()
+                .any(|start| line.starts_with(start))
+                || line.contains(" is ready on ")
+                || line.starts_with("error: ");
+            self.block(piece).push(line);
+            if ready {
+                return;
+            }
+        }
+    }
+
+    /// Reads what a program says until it ends.
+    fn end(&mut self, mut running: Running) {
+        running.process.leashed().wait(PATIENCE).expect("the program does not end");
+        running.process.hear_all();
+        let lines: Vec<_> = running.lines.try_iter().collect();
+        self.block(running.piece).extend(lines);
+    }
+
+    fn position(&self, terminal: &str) -> usize {
+        let number: String = terminal.chars().take_while(char::is_ascii_digit).collect();
+        let terminal = format!("terminal-{number}");
+        let at = self.running.iter().rposition(|running| running.terminal == terminal);
+        at.unwrap_or_else(|| panic!("nothing runs in {terminal}"))
+    }
+
+    fn take_terminal(&mut self, terminal: &str) -> Running {
+        let at = self.position(terminal);
+        self.running.remove(at)
+    }
+
+    fn read_all(&mut self) {
+        for at in 0..self.running.len() {
+            let lines: Vec<_> = self.running[at].lines.try_iter().collect();
+            let piece = self.running[at].piece;
+            self.block(piece).extend(lines);
+        }
+    }
+
+    /// Waits until the subscribers have shown as many messages as Redis counted receivers.
+    fn receive_all(&mut self) {
+        let start = Instant::now();
+        loop {
+            self.read_all();
+            let messages = shape::messages(&self.printed);
+            if messages.are_lost_on_purpose || messages.all_received() {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{messages:#?}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}

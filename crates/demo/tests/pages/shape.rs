@@ -1,0 +1,127 @@
+//! What must be the same on the page and in the run, and what may differ.
+
+use std::collections::BTreeMap;
+
+use crate::page::{Block, Piece, Section};
+
+/// Picked at random by the publishers.
+const RANDOM: [&str; 8] = [
+    "New user registered!",
+    "Server backup completed.",
+    "Payment received for order #12345.",
+    "System maintenance scheduled for tonight.",
+    "Late result surprises everyone.",
+    "Both sides claim victory.",
+    "The favourite stumbles again.",
+    "Record turnout expected on Sunday.",
+];
+
+/// The section with everything that differs from run to run replaced by what it is.
+pub fn of(section: &Section) -> String {
+    let shape = section.0.iter().map(|piece| match piece {
+        Piece::Text(_) => piece.clone(),
+        Piece::Block(block) => Piece::Block(of_block(block)),
+    });
+    Section(shape.collect()).text()
+}
+
+fn of_block(block: &Block) -> Block {
+    let lines = block.lines.iter().map(|line| of_line(line));
+    // stdout and stderr meet in a terminal in no certain order: the logs are compared apart.
+    let (logs, mut lines): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with("<time>"));
+    if block.lines.iter().any(|line| line.starts_with("$ cargo demo")) {
+        // Four processes at a time.
+        lines.sort();
+    }
+    lines.extend(logs);
+    Block { terminal: block.terminal.clone(), lines }
+}
+
+fn of_line(line: &str) -> String {
+    if line.starts_with("$ ") {
+        return line.to_owned();
+    }
+    let mut line = line.to_owned();
+    for random in RANDOM {
+        line = line.replace(random, "<at random>");
+    }
+    for server in ["redis-server", "valkey-server", "meebis"] {
+        line = line.replace(&format!("{server} is ready"), "<server> is ready");
+    }
+    // 2026-11-22T09:30:00.123456Z
+    if let Some((time, rest)) = line.split_once(' ')
+        && time.len() > 20
+        && time.ends_with('Z')
+        && time.as_bytes()[10] == b'T'
+    {
+        line = format!("<time> {}", rest.trim_start());
+    }
+    line = replace_number_after(&line, "127.0.0.1:", "<port>");
+    line = line.replace("localhost:6379", "127.0.0.1:<port>");
+    line = replace_number_after(&line, " after ", "<seconds>");
+    line = replace_number_after(&line, "attempts=", "<number>");
+    line = replace_number_after(&line, "\"gap_ms\":", "<number>");
+    line = replace_number_after(&line, "\"attempts\":", "<number>");
+    replace_number_after(&line, "Missed ", "<number>")
+}
+
+fn replace_number_after(line: &str, before: &str, what: &str) -> String {
+    let Some((start, rest)) = line.split_once(before) else { return line.to_owned() };
+    let end = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    if end.len() == rest.len() {
+        return line.to_owned();
+    }
+    format!("{start}{before}{what}{end}")
+}
+
+/// How many receivers each message had, and how often it was received.
+#[derive(Debug, Default)]
+pub struct Messages {
+    published: BTreeMap<String, u64>,
+    received: BTreeMap<String, u64>,
+    /// An outage, or a reader that is too slow, is what the section is about.
+    pub are_lost_on_purpose: bool,
+}
+
+impl Messages {
+    pub fn all_received(&self) -> bool {
+        self.published.values().sum::<u64>() <= self.received.values().sum()
+    }
+}
+
+/// What one terminal published is what the others received.
+#[track_caller]
+pub fn assert_received_is_published(section: &Section) {
+    let Messages { mut published, received, are_lost_on_purpose } = messages(section);
+    published.retain(|_, &mut receivers| receivers > 0);
+    if !are_lost_on_purpose {
+        assert_eq!(published, received, "published and received in:\n{}", section.text());
+    }
+}
+
+pub fn messages(section: &Section) -> Messages {
+    let mut messages = Messages::default();
+    for line in section.blocks().flat_map(|block| &block.lines) {
+        // `cargo demo` puts the name of the service before each line.
+        let line = line.split_once(" | ").map_or(line.as_str(), |(_, line)| line);
+        let after_colon = || line.split_once("': ").or(line.split_once(": ")).unwrap().1;
+        if line.starts_with("Published") && line.ends_with(')') {
+            let (message, receivers) = after_colon().rsplit_once(" (").unwrap();
+            let receivers: u64 = receivers.split(' ').next().unwrap().parse().unwrap();
+            *messages.published.entry(message.to_owned()).or_default() += receivers;
+        } else if line.starts_with("Received on channel") || line.contains("' matched channel '") {
+            *messages.received.entry(after_colon().to_owned()).or_default() += 1;
+        } else if let Some(message) = line.strip_prefix("  a message: ") {
+            *messages.received.entry(message.to_owned()).or_default() += 1;
+        } else if let Some((_, data)) = line.split_once(r#","data":""#) {
+            let message = data.trim_end_matches("\"}").to_owned();
+            *messages.received.entry(message).or_default() += 1;
+        } else if line.contains("not confirmed")
+            || line.contains("Missed ")
+            || line.contains(" | {")
+        {
+            messages.are_lost_on_purpose = true;
+        }
+    }
+    messages
+}
