@@ -61,6 +61,17 @@ impl Section {
         })
     }
 
+    /// The same text around empty blocks.
+    pub fn without_lines(&self) -> Section {
+        let mut section = self.clone();
+        for piece in &mut section.0 {
+            if let Piece::Block(block) = piece {
+                block.lines.clear();
+            }
+        }
+        section
+    }
+
     pub fn is_executed(&self) -> bool {
         self.blocks().next().is_some()
     }

@@ -5,6 +5,7 @@
 //! - `Press Ctrl+C in terminal 1`
 //! - `terminal 1 shows "some text"`: what the reader waits for before going on
 //! - `terminal 1 is back at its prompt`: the program there has ended by itself
+//! - `Press Ctrl+Z in terminal 1`, `type `fg` in terminal 1`
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +17,7 @@ use local_redis::{LocalRedis, Signal};
 
 use crate::page::{Block, Piece, Section};
 use crate::shape;
-use crate::terminal::{PATIENCE, service_command};
+use crate::terminal::{PATIENCE, service_command, subscribers};
 
 /// The commands of the pages, without cargo between, and on the section's own Redis.
 const SHELL: &str = r#"
@@ -39,7 +40,8 @@ alias redis-cli=redis_cli
 
 struct Scene {
     printed: Section,
-    _redis: Option<LocalRedis>,
+    /// `None` where the section starts its own.
+    redis: Option<LocalRedis>,
     port: u16,
     running: Vec<Running>,
 }
@@ -62,7 +64,7 @@ pub fn run(section: &Section) -> Section {
         redis.kill().unwrap();
     }
     let redis = (!own).then_some(redis);
-    let mut scene = Scene { printed: section.clone(), _redis: redis, port, running: Vec::new() };
+    let mut scene = Scene { printed: section.without_lines(), redis, port, running: Vec::new() };
     for (index, piece) in section.0.iter().enumerate() {
         match piece {
             Piece::Text(line) => scene.follow(line),
@@ -85,55 +87,74 @@ impl Scene {
         }
     }
 
+    /// Does what the text says, in its order.
     fn follow(&mut self, line: &str) {
-        if let Some((_, rest)) = line.split_once("Press Ctrl+C in terminal ") {
-            self.receive_all();
-            let mut running = self.take_terminal(rest);
-            self.block(running.piece).push("^C".to_owned());
-            // As the terminal does it: to everything that the command line has started.
-            running.process.leashed().signal(Signal::SIGINT);
-            self.end(running);
-        }
-        if let Some((before, rest)) = line.split_once(" shows \"")
-            && let Some((_, terminal)) = before.rsplit_once("terminal ")
-        {
-            let text = rest.split('"').next().unwrap();
-            let at = self.position(terminal);
-            let start = Instant::now();
-            loop {
-                self.read_all();
-                let piece = self.running[at].piece;
-                if self.block(piece).iter().any(|line| line.contains(text)) {
-                    break;
-                }
-                let shown = self.block(piece).join("\n");
-                assert!(start.elapsed() < PATIENCE, "no '{text}' in:\n{shown}");
-                std::thread::sleep(Duration::from_millis(2));
+        let mut clauses = line.split("terminal ");
+        let mut before = clauses.next().unwrap_or_default();
+        for clause in clauses {
+            let number: String = clause.chars().take_while(char::is_ascii_digit).collect();
+            let terminal = format!("terminal-{number}");
+            let after = &clause[number.len()..];
+            if before.to_lowercase().ends_with("press ctrl+c in ") {
+                self.press_ctrl_c(&terminal);
+            } else if before.to_lowercase().ends_with("press ctrl+z in ") {
+                let at = self.position(&terminal);
+                self.running[at].process.leashed().signal(Signal::SIGSTOP);
+            } else if before.to_lowercase().ends_with("type `fg` in ") {
+                let at = self.position(&terminal);
+                self.running[at].process.leashed().signal(Signal::SIGCONT);
+            } else if let Some(text) = after.strip_prefix(" shows \"") {
+                self.wait_until_it_shows(&terminal, text.split('"').next().unwrap_or_default());
+            } else if after.starts_with(" is back at its prompt") {
+                let at = self.position(&terminal);
+                let running = self.running.remove(at);
+                self.end(running);
             }
+            before = after;
         }
-        if let Some((before, _)) = line.split_once(" is back at its prompt")
-            && let Some((_, terminal)) = before.rsplit_once("terminal ")
-        {
-            let running = self.take_terminal(terminal);
-            self.end(running);
+    }
+
+    fn press_ctrl_c(&mut self, terminal: &str) {
+        self.receive_all();
+        let at = self.position(terminal);
+        let mut running = self.running.remove(at);
+        self.block(running.piece).push("^C".to_owned());
+        // As the terminal does it: to everything that the command line has started.
+        running.process.leashed().signal(Signal::SIGINT);
+        self.end(running);
+    }
+
+    fn wait_until_it_shows(&mut self, terminal: &str, text: &str) {
+        let start = Instant::now();
+        let piece = self.running[self.position(terminal)].piece;
+        loop {
+            self.read_all();
+            if self.block(piece).iter().any(|line| line.contains(text)) {
+                return;
+            }
+            let shown = self.block(piece).join("\n");
+            assert!(start.elapsed() < PATIENCE, "no '{text}' in:\n{shown}");
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 
     fn type_commands(&mut self, piece: usize, block: &Block) {
-        self.block(piece).clear();
         for command in block.lines.iter().filter(|line| line.starts_with("$ ")) {
             self.block(piece).push(command.clone());
             let running = self.start(piece, &block.terminal, &command[2..]);
-            let stays = ["subscriber", "redis_crate_alone", "cargo redis", "get_message"]
-                .iter()
-                .any(|program| command.contains(program));
-            if stays && !command.contains('|') && !command.contains("--help") {
-                self.running.push(running);
-                self.wait_until_ready();
-            } else if stays {
-                self.running.push(running);
-            } else {
+            let stays =
+                ["subscriber", "redis_crate_alone", "cargo redis", "get_message", "forever"]
+                    .iter()
+                    .any(|program| command.contains(program));
+            if !stays {
                 self.end(running);
+                continue;
+            }
+            self.running.push(running);
+            if command.contains('|') {
+                self.wait_until_subscribed();
+            } else {
+                self.wait_until_ready();
             }
         }
     }
@@ -141,14 +162,17 @@ impl Scene {
     fn start(&mut self, piece: usize, terminal: &str, command: &str) -> Running {
         let mut shell = Command::new("sh");
         shell
-            .args(["-c", &format!("{SHELL}\n{command}")])
+            .args([
+                "-c",
+                &format!("{SHELL}\n{}", command.replace(":6379", &format!(":{}", self.port))),
+            ])
             .env_remove("RUST_LOG")
             .env_remove("CLICOLOR_FORCE")
             .env("BINARIES", folder_of("subscriber"))
             .env("EXAMPLES", folder_of("get_message"))
             .env("DEMO", env!("CARGO_BIN_EXE_demo"))
             .env("PORT", self.port.to_string())
-            .env("REDIS_URL", format!("redis://127.0.0.1:{}", self.port));
+            .env("REDIS_URL", format!("redis://localhost:{}", self.port));
         let (stdout, lines) = channel();
         let stderr = stdout.clone();
         let process = Process::start(
@@ -160,49 +184,58 @@ impl Scene {
         Running { terminal: terminal.to_owned(), piece, process, lines }
     }
 
-    /// Waits until the program that was started last has said that it is.
+    /// Waits until the program that was started last has said that it is, or why it is not.
     fn wait_until_ready(&mut self) {
-        let running = self.running.last().unwrap();
-        let piece = running.piece;
+        let running = self.running.pop().unwrap();
         loop {
-            let line = self.running.last().unwrap().lines.recv_timeout(PATIENCE).unwrap();
-            let ready = ["Subscribed ", "Round 1", r#"{"type":"subscribe""#, r#"{"type":"psub"#]
-                .iter()
-                .any(|start| line.starts_with(start))
-                || line.contains(" is ready on ")
-                || line.starts_with("error: ");
-            self.block(piece).push(line);
+            let line = running.lines.recv_timeout(PATIENCE).expect("it says nothing");
+            let starts = |start: &&str| line.starts_with(start);
+            let ready = ["Subscribed ", "Round 1", "Published", r#"{"type":"#].iter().any(starts)
+                || line.contains(" is ready on ");
+            let failed = line.starts_with("error: ");
+            self.show(running.piece, line);
+            if failed {
+                return self.end(running);
+            }
             if ready {
-                return;
+                return self.running.push(running);
             }
         }
+    }
+
+    /// Where somebody else reads its lines, Redis can tell.
+    fn wait_until_subscribed(&self) {
+        let start = Instant::now();
+        while subscribers(self.redis.as_ref().unwrap(), "notifications") == 0 {
+            assert!(start.elapsed() < PATIENCE, "not subscribed");
+        }
+    }
+
+    /// The page shows the port that its readers have.
+    fn show(&mut self, piece: usize, line: String) {
+        let line = line.replace(&format!(":{}", self.port), ":6379");
+        self.block(piece).push(line);
     }
 
     /// Reads what a program says until it ends.
     fn end(&mut self, mut running: Running) {
         running.process.leashed().wait(PATIENCE).expect("the program does not end");
         running.process.hear_all();
-        let lines: Vec<_> = running.lines.try_iter().collect();
-        self.block(running.piece).extend(lines);
+        for line in running.lines.try_iter().collect::<Vec<_>>() {
+            self.show(running.piece, line);
+        }
     }
 
     fn position(&self, terminal: &str) -> usize {
-        let number: String = terminal.chars().take_while(char::is_ascii_digit).collect();
-        let terminal = format!("terminal-{number}");
         let at = self.running.iter().rposition(|running| running.terminal == terminal);
         at.unwrap_or_else(|| panic!("nothing runs in {terminal}"))
     }
 
-    fn take_terminal(&mut self, terminal: &str) -> Running {
-        let at = self.position(terminal);
-        self.running.remove(at)
-    }
-
     fn read_all(&mut self) {
         for at in 0..self.running.len() {
-            let lines: Vec<_> = self.running[at].lines.try_iter().collect();
-            let piece = self.running[at].piece;
-            self.block(piece).extend(lines);
+            for line in self.running[at].lines.try_iter().collect::<Vec<_>>() {
+                self.show(self.running[at].piece, line);
+            }
         }
     }
 
@@ -215,7 +248,7 @@ impl Scene {
             if messages.are_lost_on_purpose || messages.all_received() {
                 return;
             }
-            assert!(start.elapsed() < PATIENCE, "{messages:#?}");
+            assert!(start.elapsed() < PATIENCE, "{messages:#?}\n{}", self.printed.text());
             std::thread::sleep(Duration::from_millis(2));
         }
     }
