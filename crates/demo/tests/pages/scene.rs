@@ -72,6 +72,7 @@ pub fn run(section: &Section) -> Section {
         }
     }
     scene.receive_all();
+    scene.finish();
     scene.printed
 }
 
@@ -223,6 +224,27 @@ impl Scene {
         running.process.hear_all();
         for line in running.lines.try_iter().collect::<Vec<_>>() {
             self.show(running.piece, line);
+        }
+    }
+
+    /// Ends what still runs, Redis last, so that all that it said before is read. Its goodbye
+    /// does not belong to the section any more.
+    fn finish(&mut self) {
+        self.running.sort_by_key(|running| running.terminal == "terminal-0");
+        for mut running in std::mem::take(&mut self.running) {
+            running.process.leashed().signal(Signal::SIGINT);
+            let piece = running.piece;
+            let before = self.block(piece).len();
+            self.end(running);
+            let goodbye = |line: &String| {
+                ["Unsubscribing", "Publisher shutting", "Stopped.", r#"{"type":"unsub"#]
+                    .iter()
+                    .any(|start| line.starts_with(start))
+            };
+            let lines = self.block(piece);
+            if let Some(at) = lines.iter().skip(before).position(goodbye) {
+                lines.truncate(before + at);
+            }
         }
     }
 
