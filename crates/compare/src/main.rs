@@ -14,7 +14,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
@@ -84,9 +84,10 @@ async fn compare(args: &Args) -> anyhow::Result<()> {
     let keys = OwnKeys::connect(&url).await?;
     real_redis::check(keys.connection()).await?;
     let rows = tokio::select! {
-        rows = timeout(LIMIT, experiments::run(&url, &keys)) => {
-            rows.with_context(|| format!("not finished after {LIMIT:?}")).flatten().map(Some)
-        }
+        rows = timeout(LIMIT, experiments::run(&url, &keys)) => match rows {
+            Ok(rows) => rows.map(Some),
+            Err(_) => Err(anyhow!("not finished after {LIMIT:?}: this Redis is slow or far away")),
+        },
         _ = interrupt.recv() => Ok(None),
         _ = terminate.recv() => Ok(None),
     };
