@@ -26,8 +26,10 @@ fn main() -> ExitCode {
         ("the_terminal_table_fits_80_columns", the_terminal_table_fits_80_columns),
         ("touches_only_its_own_prefix", touches_only_its_own_prefix),
         ("several_at_once_on_one_server", several_at_once_on_one_server),
-        ("ctrl_c_removes_the_keys", || interrupted("processing", Signal::SIGINT)),
-        ("sigterm_removes_the_keys", || interrupted("stream", Signal::SIGTERM)),
+        ("ctrl_c_removes_the_keys", || interrupted(("stream", ""), Signal::SIGINT)),
+        ("sigterm_removes_the_keys", || {
+            interrupted(("processing", "not dealt with"), Signal::SIGTERM)
+        }),
         ("an_error_removes_the_keys", an_error_removes_the_keys),
         ("says_which_keys_it_could_not_remove", says_which_keys_it_could_not_remove),
         ("a_server_without_the_commands", a_server_without_the_commands),
@@ -165,10 +167,10 @@ fn several_at_once_on_one_server() {
     assert_eq!(everything(&mut connection).len(), 0);
 }
 
-fn interrupted(key: &str, signal: Signal) {
+fn interrupted(when: (&str, &str), signal: Signal) {
     let (redis, mut connection) = start(&[]);
     connection.set("foreign", "1").unwrap();
-    let mut running = Running::held_with(key, &redis, &mut connection);
+    let mut running = Running::held_with(when, &redis, &mut connection);
 
     running.process.signal(signal);
     running.says("Interrupted: removing the keys ...");
@@ -181,7 +183,7 @@ fn interrupted(key: &str, signal: Signal) {
 fn an_error_removes_the_keys() {
     let (redis, mut connection) = start(&[]);
     connection.set("foreign", "1").unwrap();
-    let running = Running::held_with("queue", &redis, &mut connection);
+    let running = Running::held_with(("queue", ""), &redis, &mut connection);
 
     // Every connection it has, also the one over which it makes and removes keys.
     client(&mut connection, &["KILL", "TYPE", "normal", "SKIPME", "yes"]);
@@ -194,7 +196,7 @@ fn an_error_removes_the_keys() {
 
 fn says_which_keys_it_could_not_remove() {
     let (redis, mut connection) = start(&[]);
-    let running = Running::held_with("queue", &redis, &mut connection);
+    let running = Running::held_with(("queue", ""), &redis, &mut connection);
     running.process.signal(Signal::SIGINT);
     // Redis stays paused.
     let (code, _, stderr) = running.end();
@@ -251,8 +253,15 @@ struct Running {
 }
 
 impl Running {
-    /// Lets it go on until it has made a key that is named like this.
-    fn held_with(part: &str, redis: &LocalRedis, connection: &mut Connection) -> Running {
+    /// Lets it go on until there is a key with this in its name and that in its value.
+    fn held_with(
+        (name, value): (&str, &str),
+        redis: &LocalRedis,
+        connection: &mut Connection,
+    ) -> Running {
+        let found = |(key, dump): (&String, &Vec<u8>)| {
+            key.contains(name) && String::from_utf8_lossy(dump).contains(value)
+        };
         let hold = ["PAUSE", "60000", "WRITE"];
         client(connection, &hold);
         let mut command = compare(&["--redis-url", &redis.url()]);
@@ -260,7 +269,7 @@ impl Running {
         let mut process = Leashed::spawn(&mut command).unwrap();
         let stderr = BufReader::new(process.child().stderr.take().unwrap());
         let deadline = Instant::now() + PATIENCE;
-        while !everything(connection).keys().any(|key| key.contains(part)) {
+        while !everything(connection).iter().any(found) {
             assert!(Instant::now() < deadline, "it makes no such key");
             client(connection, &["UNPAUSE"]);
             client(connection, &hold);
