@@ -58,7 +58,10 @@ async fn main() -> ExitCode {
         Err(error) => {
             // With stderr gone too, the exit status is all that can be said.
             let mut stderr = std::io::stderr();
-            let _ = writeln!(stderr, "error: {error:#}");
+            // The redis crate's errors give themselves as their own cause.
+            let mut causes: Vec<_> = error.chain().map(ToString::to_string).collect();
+            causes.dedup();
+            let _ = writeln!(stderr, "error: {}", causes.join(": "));
             if let Some(hint) = service::hint(&error) {
                 let _ = writeln!(stderr, "  hint: {hint}");
             }
@@ -82,11 +85,14 @@ async fn compare(args: &Args) -> anyhow::Result<()> {
     };
 
     let keys = OwnKeys::connect(&url).await?;
-    real_redis::check(keys.connection()).await?;
+    let at = || format!("Redis at {}", keys.address());
+    real_redis::check(keys.connection()).await.with_context(at)?;
     let rows = tokio::select! {
         rows = timeout(LIMIT, experiments::run(&url, &keys)) => match rows {
             Ok(rows) => rows.map(Some),
-            Err(_) => Err(anyhow!("not finished after {LIMIT:?}: this Redis is slow or far away")),
+            Err(_) => Err(anyhow!(
+                "not finished after {LIMIT:?}: it is slow or far away, or somebody removed the keys"
+            )),
         },
         _ = interrupt.recv() => Ok(None),
         _ = terminate.recv() => Ok(None),
@@ -95,13 +101,12 @@ async fn compare(args: &Args) -> anyhow::Result<()> {
         let _ = writeln!(std::io::stderr(), "Interrupted: removing the keys ...");
     }
     // Whatever happened. By now everybody who could make a key is gone.
-    if let Err(left) = keys.remove().await {
-        return Err(match rows {
-            Err(error) => error.context(format!("{left:#}, after")),
-            Ok(_) => left,
-        });
-    }
-    if let Some(rows) = rows? {
+    let rows = match (rows, keys.remove().await) {
+        (rows, Ok(())) => rows,
+        (Ok(_), Err(left)) => Err(left),
+        (Err(error), Err(left)) => Err(error.context(format!("{left:#}, after this"))),
+    };
+    if let Some(rows) = rows.with_context(at)? {
         let text = match args {
             Args { json: true, .. } => table::json(&rows)?,
             Args { markdown: true, .. } => table::markdown(&rows),

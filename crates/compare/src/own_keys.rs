@@ -40,6 +40,11 @@ impl OwnKeys {
         Ok(OwnKeys { client, connection, prefix, names: RefCell::default() })
     }
 
+    /// Host and port: the part of the URL that may be shown.
+    pub fn address(&self) -> String {
+        self.client.get_connection_info().addr().to_string()
+    }
+
     /// The name under the prefix, for a key or a channel.
     pub fn name(&self, name: &str) -> String {
         let name = format!("{}{name}", self.prefix);

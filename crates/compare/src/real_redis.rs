@@ -41,6 +41,6 @@ pub async fn check(mut connection: MultiplexedConnection) -> anyhow::Result<()> 
             missing.push(command);
         }
     }
-    ensure!(missing.is_empty(), "this server lacks {}\n{HOW_TO_GET_ONE}", missing.join(", "));
+    ensure!(missing.is_empty(), "it lacks {}\n{HOW_TO_GET_ONE}", missing.join(", "));
     Ok(())
 }
