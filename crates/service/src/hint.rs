@@ -1,7 +1,7 @@
 use pubsub::Error;
 
 /// What to do about an error, where there is something that can be done.
-pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
+pub fn hint(error: &anyhow::Error) -> Option<&'static str> {
     match error.downcast_ref::<Error>()? {
         Error::Unreachable { .. } => Some(
             "start one with `cargo redis` or \

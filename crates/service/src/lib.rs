@@ -12,6 +12,7 @@ mod signals;
 mod text;
 
 pub use args::RedisArgs;
+pub use hint::hint;
 pub use json::json;
 pub use output::Output;
 pub use run::run;

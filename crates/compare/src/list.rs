@@ -1,0 +1,86 @@
+//! A List as a queue: it holds each message until one consumer takes it.
+//!
+//! Commands: LPUSH; BLMOVE from the queue to a list of what this consumer is working on; LREM
+//! from there when the work is done; LMOVE to take over what a dead consumer was working on.
+
+use anyhow::Context;
+use redis::AsyncTypedCommands;
+use redis::Direction::{Left, Right};
+use redis::aio::MultiplexedConnection;
+
+use crate::own_keys::OwnKeys;
+use crate::way::{Consumer, Message, Way};
+
+pub struct Queue<'a> {
+    keys: &'a OwnKeys,
+    queue: String,
+    connection: MultiplexedConnection,
+}
+
+impl<'a> Queue<'a> {
+    pub fn new(keys: &'a OwnKeys, name: &str) -> Queue<'a> {
+        let queue = keys.name(&format!("{name}:queue"));
+        Queue { keys, queue, connection: keys.connection() }
+    }
+}
+
+impl Way for Queue<'_> {
+    type Consumer = Worker;
+
+    async fn send(&mut self, text: &str) -> anyhow::Result<()> {
+        self.connection.lpush(&self.queue, text).await?;
+        Ok(())
+    }
+
+    /// A List has no groups: whoever takes a message takes it from all others.
+    async fn consumer(&mut self, _group: &str, name: &str) -> anyhow::Result<Worker> {
+        let processing = processing(&self.queue, name);
+        self.keys.remember(&processing);
+        Ok(Worker {
+            queue: self.queue.clone(),
+            processing,
+            // Of its own, since a connection that waits in BLMOVE can do nothing else.
+            connection: self.keys.connect_consumer().await?,
+        })
+    }
+}
+
+/// Each worker has a list of its own for what it is working on, so that it can be seen whose
+/// work was not finished.
+fn processing(queue: &str, worker: &str) -> String {
+    format!("{queue}:processing:{worker}")
+}
+
+pub struct Worker {
+    queue: String,
+    processing: String,
+    connection: MultiplexedConnection,
+}
+
+impl Consumer for Worker {
+    async fn take(&mut self) -> anyhow::Result<Message> {
+        // In from the left and out at the right: the oldest first. Moved and not popped, so that
+        // at every moment the message is in one list or the other. 0 is to wait for ever.
+        let text = self.connection.blmove(&self.queue, &self.processing, Right, Left, 0.0).await?;
+        Ok(Message { id: None, text: text.context("BLMOVE did not wait")? })
+    }
+
+    async fn acknowledge(&mut self, message: &Message) -> anyhow::Result<()> {
+        // Elements of a List have no names: it is found by what it says.
+        self.connection.lrem(&self.processing, 1, &message.text).await?;
+        Ok(())
+    }
+
+    /// Redis knows nothing about workers: somebody has to know that this one is dead.
+    async fn claim(&mut self, dead: &str) -> anyhow::Result<Vec<Message>> {
+        let left = processing(&self.queue, dead);
+        // Not the typed `lmove`, for which an empty list is an error (redis 1.8).
+        let mut lmove = redis::cmd("LMOVE");
+        lmove.arg(&left).arg(&self.processing).arg("RIGHT").arg("LEFT");
+        let mut claimed = Vec::new();
+        while let Some(text) = lmove.query_async(&mut self.connection).await? {
+            claimed.push(Message { id: None, text });
+        }
+        Ok(claimed)
+    }
+}

@@ -1,0 +1,118 @@
+//! `cargo compare`: the same experiments with Pub/Sub, a List and a Stream, counted on a real
+//! Redis. `pubsub.rs`, `list.rs` and `stream.rs` are the examples of the three.
+
+mod experiments;
+mod list;
+mod own_keys;
+mod pubsub;
+mod real_redis;
+mod stream;
+mod table;
+mod way;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+
+use crate::own_keys::OwnKeys;
+
+/// Shows what Pub/Sub, a List and a Stream each do with the same messages
+#[derive(Parser)]
+#[command(name = "cargo compare", version, after_help = EXAMPLES)]
+struct Args {
+    /// Print the table as Markdown
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+
+    /// Print the counts as JSON
+    #[arg(long)]
+    json: bool,
+
+    /// A Redis that runs already, instead of one for this run alone
+    #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
+    redis_url: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+On a Redis that runs already it makes keys and channels under compare:<random>: only, and removes
+the keys at the end.
+
+Examples:
+  cargo compare
+  cargo compare --json
+  cargo compare --redis-url redis://localhost";
+
+/// It takes a second or two. A Redis that does not answer must not keep anybody longer.
+const LIMIT: Duration = Duration::from_secs(15);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    match compare(&args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // With stderr gone too, the exit status is all that can be said.
+            let mut stderr = std::io::stderr();
+            // The redis crate's errors give themselves as their own cause.
+            let mut causes: Vec<_> = error.chain().map(ToString::to_string).collect();
+            causes.dedup();
+            let _ = writeln!(stderr, "error: {}", causes.join(": "));
+            if let Some(hint) = service::hint(&error) {
+                let _ = writeln!(stderr, "  hint: {hint}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn compare(args: &Args) -> anyhow::Result<()> {
+    // First of all: from here on a signal no longer ends the process by itself.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let private_redis = match args.redis_url {
+        Some(_) => None,
+        None => Some(real_redis::start()?),
+    };
+    let url = match (&args.redis_url, &private_redis) {
+        (Some(url), _) => url.clone(),
+        (None, Some(redis)) => redis.url(),
+        (None, None) => bail!("no Redis"),
+    };
+
+    let keys = OwnKeys::connect(&url).await?;
+    let at = || format!("Redis at {}", keys.address());
+    real_redis::check(keys.connection()).await.with_context(at)?;
+    let rows = tokio::select! {
+        rows = timeout(LIMIT, experiments::run(&url, &keys)) => match rows {
+            Ok(rows) => rows.map(Some),
+            Err(_) => Err(anyhow!(
+                "not finished after {LIMIT:?}: it is slow or far away, or somebody removed the keys"
+            )),
+        },
+        _ = interrupt.recv() => Ok(None),
+        _ = terminate.recv() => Ok(None),
+    };
+    if let Ok(None) = rows {
+        let _ = writeln!(std::io::stderr(), "Interrupted: removing the keys ...");
+    }
+    // Whatever happened. By now everybody who could make a key is gone.
+    let rows = match (rows, keys.remove().await) {
+        (rows, Ok(())) => rows,
+        (Ok(_), Err(left)) => Err(left),
+        (Err(error), Err(left)) => Err(error.context(format!("{left:#}, after this"))),
+    };
+    if let Some(rows) = rows.with_context(at)? {
+        let text = match args {
+            Args { json: true, .. } => table::json(&rows)?,
+            Args { markdown: true, .. } => table::markdown(&rows),
+            _ => table::terminal(&rows),
+        };
+        writeln!(std::io::stdout(), "{text}").context("cannot write to stdout")?;
+    }
+    Ok(())
+}

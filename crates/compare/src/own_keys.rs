@@ -1,0 +1,121 @@
+//! Keys on a Redis that may be somebody else's: all under one prefix, and gone at the end.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::Context;
+use pubsub::Publisher;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, AsyncTypedCommands, Client, ValueType};
+use serde::Serialize;
+
+/// How long Redis may take for an answer that is not waited for on purpose.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Every name that was ever asked for is remembered, and removed at the end. (Looking for the
+/// prefix instead would have Redis walk through all keys, those of others too.)
+pub struct OwnKeys {
+    client: Client,
+    connection: MultiplexedConnection,
+    prefix: String,
+    names: RefCell<BTreeSet<String>>,
+}
+
+/// What is left in Redis.
+#[derive(Debug, Default, Serialize)]
+pub struct Left {
+    pub keys: u64,
+    pub messages: u64,
+    pub bytes: u64,
+}
+
+impl OwnKeys {
+    pub async fn connect(url: &str) -> anyhow::Result<OwnKeys> {
+        // First, because its errors say what is wrong and never show a password.
+        Publisher::connect(url).await?;
+        let client = Client::open(url).context("not a Redis URL")?;
+        let connection = connect(&client, Some(ANSWER_TIMEOUT)).await?;
+        let prefix = format!("compare:{:08x}:", rand::random::<u32>());
+        Ok(OwnKeys { client, connection, prefix, names: RefCell::default() })
+    }
+
+    /// Host and port: the part of the URL that may be shown.
+    pub fn address(&self) -> String {
+        self.client.get_connection_info().addr().to_string()
+    }
+
+    /// The name under the prefix, for a key or a channel.
+    pub fn name(&self, name: &str) -> String {
+        let name = format!("{}{name}", self.prefix);
+        self.remember(&name);
+        name
+    }
+
+    /// Takes note of a key that was named after another one.
+    pub fn remember(&self, name: &str) {
+        self.names.borrow_mut().insert(name.to_owned());
+    }
+
+    /// The one connection over which keys come into being. The keys are removed over it too, and
+    /// so after everything else: a message that was on its way at Ctrl+C can't come later.
+    pub fn connection(&self) -> MultiplexedConnection {
+        self.connection.clone()
+    }
+
+    /// A connection for a consumer, which may wait for ever. It can make no key that outlives
+    /// the others: it only moves or reads what came over the other connection.
+    pub async fn connect_consumer(&self) -> anyhow::Result<MultiplexedConnection> {
+        connect(&self.client, None).await
+    }
+
+    /// Looks at what is there under the names that were asked for.
+    pub async fn left(&self) -> anyhow::Result<Left> {
+        let mut connection = self.connection();
+        let mut left = Left::default();
+        let names = self.names.borrow().clone();
+        for name in names {
+            let messages = match connection.key_type(&name).await? {
+                ValueType::None => continue,
+                ValueType::List => connection.llen(&name).await?,
+                _ => connection.xlen(&name).await?,
+            };
+            left.messages += messages as u64;
+            left.keys += 1;
+            // SAMPLES 0: all elements, where the default would estimate by five of them.
+            let mut usage = redis::cmd("MEMORY");
+            usage.arg("USAGE").arg(&name).arg("SAMPLES").arg(0);
+            left.bytes += usage.query_async::<u64>(&mut connection).await?;
+        }
+        Ok(left)
+    }
+
+    /// Removes all of them. Consumers must have been dropped before.
+    pub async fn remove(&self) -> anyhow::Result<()> {
+        let names = self.names.borrow().clone();
+        if names.is_empty() {
+            return Ok(());
+        }
+        // One command for all, as a message could move from a list that is still there to one
+        // that was removed already.
+        if self.connection().unlink(&names).await.is_err() {
+            // That connection may be the very thing that went wrong.
+            let again = async {
+                let mut connection = connect(&self.client, Some(ANSWER_TIMEOUT)).await?;
+                anyhow::Ok(connection.unlink(&names).await?)
+            };
+            again.await.with_context(|| format!("cannot remove the keys {}*", self.prefix))?;
+        }
+        self.names.borrow_mut().clear();
+        Ok(())
+    }
+}
+
+async fn connect(
+    client: &Client,
+    answer_timeout: Option<Duration>,
+) -> anyhow::Result<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new().set_response_timeout(answer_timeout);
+    let connecting = client.get_multiplexed_async_connection_with_config(&config);
+    connecting.await.context("cannot connect to Redis")
+}

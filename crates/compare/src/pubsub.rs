@@ -1,0 +1,69 @@
+//! Pub/Sub: whoever is subscribed when a message is published gets it. Redis keeps nothing.
+//!
+//! Commands: PUBLISH, SUBSCRIBE.
+
+use anyhow::{Context, bail};
+use futures_util::StreamExt;
+use pubsub::{Event, PubSub, Publisher};
+
+use crate::way::{Consumer, Message, Way};
+
+pub struct Channel {
+    url: String,
+    channel: String,
+    publisher: Publisher,
+}
+
+impl Channel {
+    pub async fn new(url: &str, channel: String) -> anyhow::Result<Channel> {
+        let publisher = Publisher::connect(url).await?;
+        Ok(Channel { url: url.to_owned(), channel, publisher })
+    }
+}
+
+impl Way for Channel {
+    type Consumer = Subscriber;
+
+    async fn send(&mut self, text: &str) -> anyhow::Result<()> {
+        // The answer, how many receivers there were, is all that is left of it.
+        self.publisher.publish(&self.channel, text).await?;
+        Ok(())
+    }
+
+    /// Pub/Sub has no groups and no names: every subscriber is there for itself.
+    async fn consumer(&mut self, _group: &str, _name: &str) -> anyhow::Result<Subscriber> {
+        let pubsub = PubSub::connect(&self.url).await?;
+        pubsub.subscribe([&self.channel]).await?;
+        Ok(Subscriber { pubsub })
+    }
+}
+
+pub struct Subscriber {
+    pubsub: PubSub,
+}
+
+impl Consumer for Subscriber {
+    async fn take(&mut self) -> anyhow::Result<Message> {
+        loop {
+            match self.pubsub.listen().next().await.context("the subscription has ended")? {
+                Event::Message { payload, .. } => {
+                    let text = String::from_utf8_lossy(&payload).into_owned();
+                    return Ok(Message { id: None, text });
+                }
+                // Nobody knows how many messages that cost, so there is nothing left to count.
+                Event::Disconnected { reason } => bail!("lost the connection: {reason}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Redis does not ask what became of a message.
+    async fn acknowledge(&mut self, _message: &Message) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// What a dead subscriber had received died with it.
+    async fn claim(&mut self, _dead: &str) -> anyhow::Result<Vec<Message>> {
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,46 @@
+//! The experiments need commands that not every server has.
+
+use anyhow::{Context, bail, ensure};
+use local_redis::{LocalRedis, Server};
+use redis::RedisResult;
+use redis::aio::MultiplexedConnection;
+
+/// The stand-in meebis has none of these, a Redis older than 6.2 not all.
+const NEEDED: [&str; 5] = ["BLMOVE", "XGROUP", "XREADGROUP", "XACK", "XAUTOCLAIM"];
+
+const HOW_TO_GET_ONE: &str = "  hint: install Redis (Debian: apt install redis-server; macOS: \
+    brew install redis), or start one with \
+    `docker run --rm -p 127.0.0.1:6379:6379 redis:8-alpine` and name it with --redis-url or \
+    REDIS_URL";
+
+/// Starts a private one.
+pub fn start() -> anyhow::Result<LocalRedis> {
+    let Some(server) = Server::real() else {
+        bail!(
+            "there is no redis-server or valkey-server on the PATH, and the stand-in of `cargo \
+             redis` lacks {}\n{HOW_TO_GET_ONE}",
+            NEEDED.join(", ")
+        );
+    };
+    LocalRedis::start_with(server, &[]).context("cannot start a Redis for this run")
+}
+
+/// Checks whether a server has the commands.
+pub async fn check(mut connection: MultiplexedConnection) -> anyhow::Result<()> {
+    // Without arguments a command does nothing, and its error tells whether the server knows it.
+    let mut pipeline = redis::pipe();
+    pipeline.ignore_errors();
+    for command in NEEDED {
+        pipeline.cmd(command);
+    }
+    let answers: Vec<RedisResult<()>> = pipeline.query_async(&mut connection).await?;
+    let mut missing = Vec::new();
+    for (command, answer) in NEEDED.into_iter().zip(answers) {
+        let detail = answer.as_ref().err().and_then(|error| error.detail());
+        if detail.is_some_and(|detail| detail.starts_with("unknown command")) {
+            missing.push(command);
+        }
+    }
+    ensure!(missing.is_empty(), "it lacks {}\n{HOW_TO_GET_ONE}", missing.join(", "));
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! A Stream: a log that keeps each message until it is trimmed, and remembers for each group of
+//! consumers who took what and has not acknowledged it.
+//!
+//! Commands: XADD with MAXLEN, which trims; XGROUP CREATE; XREADGROUP; XACK; XAUTOCLAIM to take
+//! over what a dead consumer did not acknowledge.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use redis::AsyncTypedCommands;
+use redis::aio::MultiplexedConnection;
+use redis::streams::{StreamAutoClaimOptions, StreamId, StreamMaxlen, StreamReadOptions};
+
+use crate::own_keys::OwnKeys;
+use crate::way::{Consumer, Message, Way};
+
+/// How many messages the Stream keeps. What is trimmed is gone, also for a group that has not
+/// read it yet: in earnest this is more than comes while a consumer is away.
+const KEEP: usize = 20;
+
+/// How long a message must have gone without an acknowledgement before another consumer may
+/// claim it: in earnest longer than the slowest work takes, as the first one may still be at it.
+const MIN_IDLE: Duration = Duration::from_millis(100);
+
+pub struct Log<'a> {
+    keys: &'a OwnKeys,
+    stream: String,
+    connection: MultiplexedConnection,
+}
+
+impl<'a> Log<'a> {
+    pub fn new(keys: &'a OwnKeys, name: &str) -> Log<'a> {
+        let stream = keys.name(&format!("{name}:stream"));
+        Log { keys, stream, connection: keys.connection() }
+    }
+}
+
+impl Way for Log<'_> {
+    type Consumer = Reader;
+
+    async fn send(&mut self, text: &str) -> anyhow::Result<()> {
+        // In earnest `Approx`, which costs Redis less: it trims when a whole block can go.
+        let keep = StreamMaxlen::Equals(KEEP);
+        self.connection.xadd_maxlen(&self.stream, keep, "*", &[("text", text)]).await?;
+        Ok(())
+    }
+
+    async fn consumer(&mut self, group: &str, name: &str) -> anyhow::Result<Reader> {
+        // From 0 a new group reads all that the Stream has; from $ it would read what comes.
+        let created = self.connection.xgroup_create_mkstream(&self.stream, group, "0").await;
+        match created {
+            // Another consumer of the group was here first.
+            Err(error) if error.code() == Some("BUSYGROUP") => {}
+            created => created?,
+        }
+        Ok(Reader {
+            stream: self.stream.clone(),
+            group: group.to_owned(),
+            name: name.to_owned(),
+            // Of its own, since a connection that waits in XREADGROUP can do nothing else.
+            connection: self.keys.connect_consumer().await?,
+        })
+    }
+}
+
+pub struct Reader {
+    stream: String,
+    group: String,
+    name: String,
+    connection: MultiplexedConnection,
+}
+
+impl Consumer for Reader {
+    async fn take(&mut self) -> anyhow::Result<Message> {
+        // One, waiting for ever if there is none. `>` is what nobody of the group has got yet.
+        let options = StreamReadOptions::default().group(&self.group, &self.name).count(1).block(0);
+        let reply = self.connection.xread_options(&[&self.stream], &[">"], &options).await?;
+        let entries = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
+        message(entries.last().context("XREADGROUP did not wait")?)
+    }
+
+    async fn acknowledge(&mut self, message: &Message) -> anyhow::Result<()> {
+        let id = message.id.as_ref().context("no entry of a Stream")?;
+        self.connection.xack(&self.stream, &self.group, &[id]).await?;
+        Ok(())
+    }
+
+    /// Redis knows what was not acknowledged and for how long: nobody has to know who is dead.
+    async fn claim(&mut self, _dead: &str) -> anyhow::Result<Vec<Message>> {
+        tokio::time::sleep(MIN_IDLE).await;
+        let idle = MIN_IDLE.as_millis() as u64;
+        let options = StreamAutoClaimOptions::default();
+        let reply = self
+            .connection
+            .xautoclaim_options(&self.stream, &self.group, &self.name, idle, "0-0", options)
+            .await?;
+        reply.claimed.into_iter().map(message).collect()
+    }
+}
+
+fn message(entry: StreamId) -> anyhow::Result<Message> {
+    let text = entry.get("text").context("an entry without a text")?;
+    Ok(Message { id: Some(entry.id), text })
+}

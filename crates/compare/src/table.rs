@@ -1,0 +1,79 @@
+//! What was counted, for people, for the README and for programs.
+
+use std::fmt;
+
+use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width};
+use service::plural;
+
+use crate::experiments::{Counts, Row};
+
+/// What every terminal has.
+const WIDTH: u16 = 80;
+
+/// A table, and below it what follows from each of its rows.
+pub fn terminal(rows: &[Row]) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(WIDTH).set_header(["", "", "Pub/Sub", "List", "Stream"]);
+    for counts in table.column_iter_mut().skip(2) {
+        counts.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(17)));
+    }
+    let mut text = String::new();
+    for (number, row) in (1..).zip(rows) {
+        let [pubsub, list, stream] = cells(row);
+        table.add_row([&number.to_string(), row.question, &pubsub, &list, &stream]);
+        text += &format!("\n{number}. {}", row.follows);
+    }
+    format!("{table}\n\nWhat follows:{text}")
+}
+
+/// One line per row.
+pub fn markdown(rows: &[Row]) -> String {
+    let mut table = Table::new();
+    table.load_style(ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["", "Pub/Sub", "List", "Stream", "What follows"]);
+    for row in rows {
+        let [pubsub, list, stream] = cells(row);
+        table.add_row([row.question, &pubsub, &list, &stream, row.follows]);
+    }
+    table.to_string()
+}
+
+/// One object per line.
+pub fn json(rows: &[Row]) -> serde_json::Result<String> {
+    let lines: Vec<_> = rows.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+    Ok(lines.join("\n"))
+}
+
+fn cells(row: &Row) -> [String; 3] {
+    [&row.pubsub, &row.list, &row.stream].map(Counts::to_string)
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Counts::Received(count) => write!(f, "{count}"),
+            Counts::PerConsumer(counts) => write!(f, "{}", sum(counts)),
+            Counts::PerGroup(groups) => {
+                let groups: Vec<_> = groups.iter().map(|counts| sum(counts)).collect();
+                write!(f, "{}", groups.join(" and "))
+            }
+            Counts::AfterDeath { waiting, claiming } => {
+                write!(f, "{waiting}, after claiming {claiming}")
+            }
+            Counts::Left(left) => write!(
+                f,
+                "{}: {}, {}",
+                plural(left.keys, "key"),
+                plural(left.messages, "message"),
+                plural(left.bytes, "byte")
+            ),
+        }
+    }
+}
+
+fn sum(counts: &[usize]) -> String {
+    let counts: Vec<_> = counts.iter().map(ToString::to_string).collect();
+    counts.join(" + ")
+}
