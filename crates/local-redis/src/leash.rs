@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 /// Reads a process id, then waits: a second line says that all is well, the end of the pipe that
 /// the owner is gone. KILL, as a stopped process would not hear anything gentler; the whole
 /// group, with whatever the process has started itself.
-const WATCHDOG: &str = "read -r pid && { read -r done || kill -KILL -- \"-$pid\"; }";
+const WATCHDOG: &str = "read -r pid && { read -r done || kill -s KILL -- \"-$pid\"; }";
 
 /// A child process on a leash.
 pub struct Leashed {
