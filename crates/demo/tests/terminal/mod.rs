@@ -14,6 +14,18 @@ use local_redis::{LocalRedis, Signal};
 /// No condition that a test waits for takes nearly as long, on the busiest machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What the publishers pick from at random: notifications and, in `cargo demo`, headlines.
+pub const RANDOM: [&str; 8] = [
+    "New user registered!",
+    "Server backup completed.",
+    "Payment received for order #12345.",
+    "System maintenance scheduled for tonight.",
+    "Late result surprises everyone.",
+    "Both sides claim victory.",
+    "The favourite stumbles again.",
+    "Record turnout expected on Sunday.",
+];
+
 pub struct Terminal {
     process: Process,
     stdout: Receiver<String>,
