@@ -26,9 +26,9 @@ fn main() -> ExitCode {
         ("the_terminal_table_fits_80_columns", the_terminal_table_fits_80_columns),
         ("touches_only_its_own_prefix", touches_only_its_own_prefix),
         ("several_at_once_on_one_server", several_at_once_on_one_server),
-        ("ctrl_c_removes_the_keys", || interrupted(("stream", ""), Signal::SIGINT)),
+        ("ctrl_c_removes_the_keys", || interrupted(("stream", ""), Signal::INT)),
         ("sigterm_removes_the_keys", || {
-            interrupted(("processing", "not dealt with"), Signal::SIGTERM)
+            interrupted(("processing", "not dealt with"), Signal::TERM)
         }),
         ("an_error_removes_the_keys", an_error_removes_the_keys),
         ("says_which_keys_it_could_not_remove", says_which_keys_it_could_not_remove),
@@ -197,7 +197,7 @@ fn an_error_removes_the_keys() {
 fn says_which_keys_it_could_not_remove() {
     let (redis, mut connection) = start(&[]);
     let running = Running::held_with(("queue", ""), &redis, &mut connection);
-    running.process.signal(Signal::SIGINT);
+    running.process.signal(Signal::INT);
     // Redis stays paused.
     let (code, _, stderr) = running.end();
     assert_eq!(code, Some(1), "{stderr}");

@@ -180,7 +180,7 @@ impl Demo {
     fn signal(&mut self, these: &[usize]) {
         for &process in these {
             if let Some(process) = self.processes.get_mut(process) {
-                process.leashed().signal(Signal::SIGINT);
+                process.leashed().signal(Signal::INT);
             }
         }
     }

@@ -4,20 +4,10 @@
 
 mod terminal;
 
-use std::process::Command;
 use std::time::Instant;
 
 use local_redis::{LocalRedis, Signal};
 use terminal::*;
-
-fn demo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
-    command.args(arguments);
-    for variable in ["REDIS_URL", "RUST_LOG", "NO_COLOR", "CLICOLOR_FORCE"] {
-        command.env_remove(variable);
-    }
-    command
-}
 
 #[track_caller]
 fn position(lines: &[String], line: &str) -> usize {
@@ -53,7 +43,7 @@ fn colours_where_they_are_wanted() {
 
 #[test]
 fn ctrl_c_ends_publishers_then_subscribers_then_redis() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+    for signal in [Signal::INT, Signal::TERM] {
         let mut terminal = Terminal::start_command(&mut demo(&["--forever", "--interval", "5ms"]));
         while !terminal.line().contains("matched channel 'news:politics'") {}
         terminal.signal(signal);
@@ -79,7 +69,7 @@ fn takes_a_redis_that_runs_already_and_leaves_nothing_on_it_when_killed() {
     while !terminal.line().contains("Received on channel") {}
     assert_eq!(subscribers(&redis, "notifications"), 1);
 
-    terminal.signal(Signal::SIGKILL);
+    terminal.signal(Signal::KILL);
     let start = Instant::now();
     while subscribers(&redis, "notifications") > 0 {
         assert!(start.elapsed() < PATIENCE, "the subscriber is still there");

@@ -1,16 +1,13 @@
 //! The picture of `cargo demo` at the top of the README, drawn from a real run and compared.
 //!
-//! `UPDATE_README=1 cargo test -p demo --test picture` draws it anew.
+//! `UPDATE_PAGES=1 cargo test -p demo --test picture` draws it anew.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod terminal;
 
-use std::process::Command;
-
 use anstyle::RgbColor;
 use anstyle_svg::{Term, VGA};
-use demo::Binaries;
 use terminal::*;
 
 const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/demo.svg");
@@ -23,14 +20,14 @@ const WIDTH: usize = 900;
 
 #[test]
 fn is_what_the_demo_shows() {
-    if std::env::var_os("UPDATE_README").is_some() {
+    if std::env::var_os("UPDATE_PAGES").is_some() {
         std::fs::write(PICTURE, draw(&run(&[]))).unwrap();
         return;
     }
     let kept = shape(&std::fs::read_to_string(PICTURE).expect(PICTURE));
     // The pace does not show.
     let drawn = shape(&draw(&run(&["--interval", "10ms"])));
-    let update = "UPDATE_README=1 cargo test -p demo --test picture";
+    let update = "UPDATE_PAGES=1 cargo test -p demo --test picture";
     for (kept, drawn) in kept.iter().zip(&drawn) {
         assert_eq!(kept, drawn, "is docs/demo.svg out of date? {update}");
     }
@@ -39,14 +36,9 @@ fn is_what_the_demo_shows() {
 
 /// The command and its coloured output.
 fn run(pace: &[&str]) -> String {
-    // Before the demo does it: compiling may take longer than a test has patience.
-    Binaries::build().unwrap();
-    let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
-    demo.args(COMMAND.split(' ').skip(2)).args(pace).env("CLICOLOR_FORCE", "1");
-    for variable in ["REDIS_URL", "RUST_LOG", "NO_COLOR"] {
-        demo.env_remove(variable);
-    }
-    let ended = Terminal::start_command(&mut demo).end().with(0);
+    let arguments: Vec<_> = COMMAND.split(' ').skip(2).chain(pace.iter().copied()).collect();
+    let mut demo = demo(&arguments);
+    let ended = Terminal::start_command(demo.env("CLICOLOR_FORCE", "1")).end().with(0);
     format!("$ {COMMAND}\n{}", ended.stdout.join("\n"))
 }
 

@@ -11,13 +11,6 @@ use std::time::{Duration, Instant};
 use local_redis::{Leashed, LocalRedis, Signal};
 use terminal::*;
 
-const NOTIFICATIONS: [&str; 4] = [
-    "New user registered!",
-    "Server backup completed.",
-    "Payment received for order #12345.",
-    "System maintenance scheduled for tonight.",
-];
-
 /// The message of a line `Published: message (receivers)`, which must end like this.
 #[track_caller]
 fn message<'a>(line: &'a str, prefix: &str, receivers: &str) -> &'a str {
@@ -36,7 +29,7 @@ fn publisher_beside_both_subscribers() {
     assert_eq!(publisher.stdout[0], "Publisher: Sending messages to channel 'notifications'...");
     for line in &publisher.stdout[1..] {
         let message = message(line, "Published: ", "(1 receiver)");
-        assert!(NOTIFICATIONS.contains(&message), "{line}");
+        assert!(RANDOM.contains(&message), "{line}");
         subscriber.shows(&format!("Received on channel 'notifications': {message}"));
     }
 
@@ -176,7 +169,7 @@ fn receives_again_after_a_restart_of_redis() {
 #[test]
 fn ctrl_c_and_sigterm_unsubscribe_and_end_with_0() {
     let redis = LocalRedis::start().unwrap();
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+    for signal in [Signal::INT, Signal::TERM] {
         let mut subscriber = subscriber(&redis);
         assert_eq!(subscribers(&redis, "notifications"), 1);
         subscriber.signal(signal);
@@ -197,11 +190,11 @@ fn a_second_ctrl_c_does_not_wait_for_redis() {
     let mut redis = LocalRedis::start().unwrap();
     let [once, twice] = [subscriber(&redis), subscriber(&redis)];
     // It hangs, so that nobody confirms the unsubscribing: a wait of 500 ms.
-    redis.process().signal(Signal::SIGSTOP);
+    redis.process().signal(Signal::STOP);
     let time_to_end = |mut service: Terminal, signals: u32| {
         let start = Instant::now();
         for _ in 0..signals {
-            service.signal(Signal::SIGINT);
+            service.signal(Signal::INT);
             // Two signals of a kind that come together are one.
             if signals > 1 {
                 std::thread::sleep(Duration::from_millis(50));
@@ -413,7 +406,7 @@ fn a_reader_that_is_too_slow_is_told_how_many_it_missed() {
 fn a_stdout_that_nobody_reads_does_not_stop_the_end() {
     let redis = LocalRedis::start().unwrap();
     let (mut subscriber, _) = blocked_subscriber(&redis);
-    subscriber.signal(Signal::SIGTERM);
+    subscriber.signal(Signal::TERM);
     assert_eq!(subscriber.wait(PATIENCE).unwrap().code(), Some(0));
     assert_eq!(subscribers(&redis, "notifications"), 0);
 }

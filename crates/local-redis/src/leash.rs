@@ -11,8 +11,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// Reads a process id, then waits: a second line says that all is well, the end of the pipe that
 /// the owner is gone. KILL, as a stopped process would not hear anything gentler; the whole
@@ -65,8 +64,8 @@ impl Leashed {
     /// that has ended already is no error.
     pub fn signal(&mut self, signal: Signal) {
         // Once it was waited for, the process id may be somebody else's.
-        if let (Ok(None), Ok(id)) = (self.child.try_wait(), i32::try_from(self.child.id())) {
-            let _ = killpg(Pid::from_raw(id), signal);
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = kill_process_group(Pid::from_child(&self.child), signal);
         }
     }
 
@@ -94,7 +93,7 @@ impl Leashed {
 impl Drop for Leashed {
     fn drop(&mut self) {
         // Errors mean that there is nothing left to end.
-        self.signal(Signal::SIGKILL);
+        self.signal(Signal::KILL);
         let _ = self.child.wait();
         // From here on the process id may be somebody else's: call the watchdog off first.
         let _ = writeln!(self.pipe, "done");

@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 pub use leash::Leashed;
-pub use nix::sys::signal::Signal;
+pub use rustix::process::Signal;
 pub use server::Server;
 
 /// Below the range from which Linux and macOS take ports for outgoing connections. In that range
@@ -105,7 +105,7 @@ impl LocalRedis {
 
     /// Kills the server, as a crash would. [`restart`](Self::restart) brings it back.
     pub fn kill(&mut self) -> anyhow::Result<()> {
-        self.process.signal(Signal::SIGKILL);
+        self.process.signal(Signal::KILL);
         self.process.wait(Duration::from_secs(5))?;
         Ok(())
     }

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::bail;
 use clap::Parser;
 use local_redis::{LocalRedis, Signal};
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
+use rustix::process::{Pid, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -43,14 +42,14 @@ fn run(args: &Args) -> anyhow::Result<()> {
     // Redis has a process group of its own: the Ctrl+C of the terminal is handed on to it here.
     let stopping = Arc::new(AtomicBool::new(false));
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let server = Pid::from_raw(i32::try_from(redis.process().id())?);
+    let server = Pid::from_child(redis.process().child());
     std::thread::spawn({
         let stopping = stopping.clone();
         move || {
             for _ in &mut signals {
                 stopping.store(true, Ordering::Relaxed);
                 // It may have ended meanwhile.
-                let _ = kill(server, Signal::SIGTERM);
+                let _ = kill_process(server, Signal::TERM);
             }
         }
     });

@@ -67,7 +67,7 @@ fn many_at_once_get_ports_of_their_own() {
 
 #[test]
 fn cargo_redis_ends_with_ctrl_c() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+    for signal in [Signal::INT, Signal::TERM] {
         let (mut redis, mut stdout, port) = cargo_redis();
         assert_eq!(ping(port).unwrap(), "+PONG\r\n");
         redis.signal(signal);
@@ -82,7 +82,7 @@ fn cargo_redis_ends_with_ctrl_c() {
 #[test]
 fn a_killed_owner_leaves_no_server_behind() {
     let (mut redis, _stdout, port) = cargo_redis();
-    redis.signal(Signal::SIGKILL);
+    redis.signal(Signal::KILL);
     redis.wait(PATIENCE).unwrap();
     is_gone(port);
 }

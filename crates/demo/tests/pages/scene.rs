@@ -17,7 +17,7 @@ use local_redis::{LocalRedis, Signal};
 
 use crate::page::{Block, Piece, Section};
 use crate::shape;
-use crate::terminal::{PATIENCE, service_command, subscribers};
+use crate::terminal::{DEVELOPERS_OWN, PATIENCE, demo, service_command, subscribers};
 
 /// The commands of the pages, without cargo between, and on the section's own Redis.
 const SHELL: &str = r#"
@@ -100,10 +100,10 @@ impl Scene {
                 self.press_ctrl_c(&terminal);
             } else if before.to_lowercase().ends_with("press ctrl+z in ") {
                 let at = self.position(&terminal);
-                self.running[at].process.leashed().signal(Signal::SIGSTOP);
+                self.running[at].process.leashed().signal(Signal::STOP);
             } else if before.to_lowercase().ends_with("type `fg` in ") {
                 let at = self.position(&terminal);
-                self.running[at].process.leashed().signal(Signal::SIGCONT);
+                self.running[at].process.leashed().signal(Signal::CONT);
             } else if let Some(text) = after.strip_prefix(" shows \"") {
                 self.wait_until_it_shows(&terminal, text.split('"').next().unwrap_or_default());
             } else if after.starts_with(" is back at its prompt") {
@@ -121,7 +121,7 @@ impl Scene {
         let mut running = self.running.remove(at);
         self.block(running.piece).push("^C".to_owned());
         // As the terminal does it: to everything that the command line has started.
-        running.process.leashed().signal(Signal::SIGINT);
+        running.process.leashed().signal(Signal::INT);
         self.end(running);
     }
 
@@ -162,16 +162,17 @@ impl Scene {
 
     fn start(&mut self, piece: usize, terminal: &str, command: &str) -> Running {
         let mut shell = Command::new("sh");
+        for variable in DEVELOPERS_OWN {
+            shell.env_remove(variable);
+        }
         shell
             .args([
                 "-c",
                 &format!("{SHELL}\n{}", command.replace(":6379", &format!(":{}", self.port))),
             ])
-            .env_remove("RUST_LOG")
-            .env_remove("CLICOLOR_FORCE")
             .env("BINARIES", folder_of("subscriber"))
             .env("EXAMPLES", folder_of("get_message"))
-            .env("DEMO", env!("CARGO_BIN_EXE_demo"))
+            .env("DEMO", demo(&[]).get_program())
             .env("PORT", self.port.to_string())
             .env("REDIS_URL", format!("redis://localhost:{}", self.port));
         let (stdout, lines) = channel();
@@ -232,7 +233,7 @@ impl Scene {
     fn finish(&mut self) {
         self.running.sort_by_key(|running| running.terminal == "terminal-0");
         for mut running in std::mem::take(&mut self.running) {
-            running.process.leashed().signal(Signal::SIGINT);
+            running.process.leashed().signal(Signal::INT);
             let piece = running.piece;
             let before = self.block(piece).len();
             self.end(running);

@@ -3,18 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::page::{Block, Piece, Section};
-
-/// Picked at random by the publishers.
-const RANDOM: [&str; 8] = [
-    "New user registered!",
-    "Server backup completed.",
-    "Payment received for order #12345.",
-    "System maintenance scheduled for tonight.",
-    "Late result surprises everyone.",
-    "Both sides claim victory.",
-    "The favourite stumbles again.",
-    "Record turnout expected on Sunday.",
-];
+use crate::terminal::RANDOM;
 
 /// The section with everything that differs from run to run replaced by what it is.
 pub fn of(section: &Section) -> String {

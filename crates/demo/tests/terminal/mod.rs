@@ -26,6 +26,9 @@ pub const RANDOM: [&str; 8] = [
     "Record turnout expected on Sunday.",
 ];
 
+/// What the developer has set must not change what the tests see.
+pub const DEVELOPERS_OWN: [&str; 4] = ["REDIS_URL", "RUST_LOG", "NO_COLOR", "CLICOLOR_FORCE"];
+
 pub struct Terminal {
     process: Process,
     stdout: Receiver<String>,
@@ -112,7 +115,7 @@ impl Terminal {
     /// Presses Ctrl+C, and waits for the end.
     #[track_caller]
     pub fn ctrl_c(mut self) -> Ended {
-        self.signal(Signal::SIGINT);
+        self.signal(Signal::INT);
         self.end()
     }
 
@@ -143,8 +146,19 @@ pub fn service_command(name: &str) -> Command {
     let packages = [&SERVICES[..], &["local-redis", "pubsub"]].concat();
     let binaries = BINARIES.get_or_init(|| Binaries::build(&packages).unwrap());
     let mut command = binaries.command(name).unwrap();
-    // What the developer has set must not change what the tests see.
-    for variable in ["REDIS_URL", "RUST_LOG", "NO_COLOR"] {
+    for variable in DEVELOPERS_OWN {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// The command that runs `cargo demo`.
+pub fn demo(arguments: &[&str]) -> Command {
+    // The services are built here first: that may take longer than a test has patience.
+    service_command("subscriber");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+    command.args(arguments);
+    for variable in DEVELOPERS_OWN {
         command.env_remove(variable);
     }
     command
