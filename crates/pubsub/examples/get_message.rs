@@ -1,4 +1,4 @@
-//! Looking for messages now and then, for a program that has other work to do.
+//! Looking for a message now and then, for a program that has other work to do.
 //!
 //! ```console
 //! $ cargo run -p pubsub --example get_message
@@ -14,15 +14,16 @@ async fn main() -> anyhow::Result<()> {
     let pubsub = PubSub::connect(&url).await?;
     pubsub.subscribe(["notifications"]).await?;
 
-    for round in 1..=10 {
-        println!("Round {round}: working...");
-        // Waits at most a second; `Duration::ZERO` would only look.
+    loop {
+        // Waits a second at most; `Duration::ZERO` would only look.
         match pubsub.get_message(Duration::from_secs(1)).await {
             Some(Event::Message { payload, .. }) => {
-                println!("  a message: {}", String::from_utf8_lossy(&payload));
+                println!("Received: {}", String::from_utf8_lossy(&payload));
+                break;
             }
-            Some(event) => println!("  something else: {event:?}"),
-            None => println!("  no message"),
+            // The confirmation, and whatever else is no message.
+            Some(_) => {}
+            None => println!("No message yet. Working on something else..."),
         }
     }
     pubsub.close().await;

@@ -192,8 +192,9 @@ impl Scene {
         loop {
             let line = running.lines.recv_timeout(PATIENCE).expect("it says nothing");
             let starts = |start: &&str| line.starts_with(start);
-            let ready = ["Subscribed ", "Round 1", "Published", r#"{"type":"#].iter().any(starts)
-                || line.contains(" is ready on ");
+            let ready =
+                ["Subscribed ", "No message", "Published", r#"{"type":"#].iter().any(starts)
+                    || line.contains(" is ready on ");
             let failed = line.starts_with("error: ");
             self.show(running.piece, line);
             if failed {

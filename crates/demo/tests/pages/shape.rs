@@ -31,6 +31,8 @@ fn of_block(block: &Block) -> Block {
         lines.sort();
     }
     lines.extend(logs);
+    // As often as it takes until the next command is typed.
+    lines.dedup_by(|line, last| line == last && line.starts_with("No message yet"));
     Block { terminal: block.terminal.clone(), lines }
 }
 
@@ -107,7 +109,7 @@ pub fn messages(section: &Section) -> Messages {
             *messages.published.entry(message.to_owned()).or_default() += receivers;
         } else if line.starts_with("Received on channel") || line.contains("' matched channel '") {
             *messages.received.entry(after_colon().to_owned()).or_default() += 1;
-        } else if let Some(message) = line.strip_prefix("  a message: ") {
+        } else if let Some(message) = line.strip_prefix("Received: ") {
             *messages.received.entry(message.to_owned()).or_default() += 1;
         } else if let Some((_, data)) = line.split_once(r#","data":""#) {
             let message = data.trim_end_matches("\"}").to_owned();
