@@ -85,3 +85,31 @@ fn a_redis_that_is_not_there_is_a_clear_error() {
     assert!(stderr.contains(&format!("error: no Redis at 127.0.0.1:{}", redis.port())), "{stderr}");
     assert!(stderr.ends_with("subscriber ended too early"), "{stderr}");
 }
+
+#[test]
+fn ctrl_c_at_the_very_start_ends_with_0() {
+    let mut terminal = Terminal::start_command(&mut demo(&["--forever"]));
+    while !terminal.line().contains("Subscribed") {}
+    terminal.signal(Signal::INT);
+    terminal.end().with(0);
+}
+
+#[test]
+fn a_slip_is_told_before_anything_is_built() {
+    let ended = Terminal::start_command(&mut demo(&["--interval", "soon"])).end().with(2);
+    assert!(ended.stderr[0].contains("invalid value 'soon'"), "{ended:#?}");
+}
+
+#[test]
+fn ends_quietly_when_its_reader_has_gone() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    let mut command = demo(&["--forever", "--interval", "5ms"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut demo = local_redis::Leashed::spawn(&mut command).unwrap();
+    let mut line = String::new();
+    BufReader::new(demo.child().stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(demo.wait(PATIENCE).unwrap().code(), Some(0));
+    let stderr = BufReader::new(demo.child().stderr.take().unwrap());
+    assert!(!stderr.lines().any(|line| line.unwrap().contains("panicked")));
+}

@@ -170,11 +170,13 @@ fn receives_again_after_a_restart_of_redis() {
 fn ctrl_c_and_sigterm_unsubscribe_and_end_with_0() {
     let redis = LocalRedis::start().unwrap();
     for signal in [Signal::INT, Signal::TERM] {
-        let mut subscriber = subscriber(&redis);
-        assert_eq!(subscribers(&redis, "notifications"), 1);
-        subscriber.signal(signal);
-        let ended = subscriber.end().with(0);
-        assert_eq!(ended.stdout, ["Unsubscribing and shutting down."]);
+        assert_eq!(subscribers(&redis, "notifications"), 0);
+        for mut service in [subscriber(&redis), pattern_subscriber(&redis)] {
+            service.signal(signal);
+            let ended = service.end().with(0);
+            assert_eq!(ended.stdout, ["Unsubscribing and shutting down."]);
+        }
+        // The server sees the client gone. (That it unsubscribes first is seen with --json.)
         assert_eq!(subscribers(&redis, "notifications"), 0);
 
         let mut publisher = Terminal::run(&redis, "publisher --forever --interval 1h");
@@ -266,8 +268,9 @@ fn without_redis_says_where_it_looked_and_how_to_start_one() {
     let mut redis = LocalRedis::start().unwrap();
     redis.kill().unwrap();
     for service in ["publisher", "subscriber", "pattern-subscriber"] {
+        let mut command = service_command(service);
         let start = Instant::now();
-        let ended = Terminal::start(&redis, service, &[]).end().with(1);
+        let ended = Terminal::start_command(command.env("REDIS_URL", redis.url())).end().with(1);
         assert!(start.elapsed() < Duration::from_secs(2));
         let [error, hint] = &ended.stderr[..] else { panic!("{ended:#?}") };
         let no_redis = format!("error: no Redis at 127.0.0.1:{}: ", redis.port());

@@ -78,6 +78,7 @@ impl Leashed {
         let deadline = std::time::Instant::now() + at_most;
         loop {
             if let Some(status) = self.child.try_wait()? {
+                self.call_off();
                 return Ok(status);
             }
             // The standard library can wait for a process for ever or not at all.
@@ -88,15 +89,20 @@ impl Leashed {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
+
+    /// The process id may be somebody else's now: nobody must be killed by it any more.
+    fn call_off(&mut self) {
+        // An error means that the watchdog has been called off before.
+        let _ = writeln!(self.pipe, "done");
+        let _ = self.watchdog.wait();
+    }
 }
 
 impl Drop for Leashed {
     fn drop(&mut self) {
-        // Errors mean that there is nothing left to end.
         self.signal(Signal::KILL);
+        // An error means that there is nothing left to wait for.
         let _ = self.child.wait();
-        // From here on the process id may be somebody else's: call the watchdog off first.
-        let _ = writeln!(self.pipe, "done");
-        let _ = self.watchdog.wait();
+        self.call_off();
     }
 }

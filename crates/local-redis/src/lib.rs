@@ -52,18 +52,16 @@ impl LocalRedis {
     /// When it does not start.
     pub fn start_with(server: Server, options: &[&str]) -> anyhow::Result<LocalRedis> {
         let options: Vec<_> = options.iter().map(ToString::to_string).collect();
-        let mut last = None;
         // Another process may take the port between the look and the start: then try another.
-        for _ in 0..10 {
+        for _ in 0..3 {
             let port = free_port()?;
-            match run(&server, &options, port) {
-                Ok(process) => {
-                    return Ok(LocalRedis { server, options, port, process });
-                }
-                Err(error) => last = Some(error),
+            if let Started::Ready(process) = run(&server, &options, port)? {
+                return Ok(LocalRedis { server, options, port, process });
             }
         }
-        Err(last.context("no attempt was made")?)
+        let port = free_port()?;
+        let process = run(&server, &options, port)?.or_its_log(&server)?;
+        Ok(LocalRedis { server, options, port, process })
     }
 
     /// Starts a server on this port.
@@ -79,7 +77,7 @@ impl LocalRedis {
                  port with --port"
             );
         }
-        let process = run(&server, &[], port)?;
+        let process = run(&server, &[], port)?.or_its_log(&server)?;
         Ok(LocalRedis { server, options: Vec::new(), port, process })
     }
 
@@ -117,7 +115,7 @@ impl LocalRedis {
     /// When it does not start.
     pub fn restart(&mut self) -> anyhow::Result<()> {
         self.kill()?;
-        self.process = run(&self.server, &self.options, self.port)?;
+        self.process = run(&self.server, &self.options, self.port)?.or_its_log(&self.server)?;
         Ok(())
     }
 }
@@ -135,8 +133,24 @@ fn free_port() -> anyhow::Result<u16> {
         .context("no free port")
 }
 
+/// What came of a start.
+enum Started {
+    Ready(Leashed),
+    /// The server has ended, and this is what it said.
+    Ended(String),
+}
+
+impl Started {
+    fn or_its_log(self, server: &Server) -> anyhow::Result<Leashed> {
+        match self {
+            Started::Ready(process) => Ok(process),
+            Started::Ended(log) => bail!("{} did not start:\n{log}", server.name()),
+        }
+    }
+}
+
 /// Starts the server and returns when it accepts connections.
-fn run(server: &Server, options: &[String], port: u16) -> anyhow::Result<Leashed> {
+fn run(server: &Server, options: &[String], port: u16) -> anyhow::Result<Started> {
     let mut command = server.command(port);
     command.args(options).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut process = Leashed::spawn(&mut command)?;
@@ -145,14 +159,16 @@ fn run(server: &Server, options: &[String], port: u16) -> anyhow::Result<Leashed
     let mut said = Vec::new();
     loop {
         match lines.recv_timeout(START_TIMEOUT) {
-            // Redis, Valkey: "Ready to accept connections"; meebis: "ready on 127.0.0.1:...".
-            Ok(line) if line.to_lowercase().contains("ready ") => return Ok(process),
+            // The first is what Redis and Valkey say, the second is meebis.
+            Ok(line) if line.contains("Ready to accept") || line.contains("ready on ") => {
+                return Ok(Started::Ready(process));
+            }
             Ok(line) => said.push(line),
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 bail!("{} is not ready after {START_TIMEOUT:?}", server.name())
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => {
-                bail!("{} did not start:\n{}", server.name(), said.join("\n"))
+                return Ok(Started::Ended(said.join("\n")));
             }
         }
     }

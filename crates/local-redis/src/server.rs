@@ -119,8 +119,7 @@ fn path_with(folder: &Path) -> anyhow::Result<OsString> {
 }
 
 fn target_folder() -> PathBuf {
-    match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(folder) => PathBuf::from(folder),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
-    }
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // Where the variable holds a relative path, cargo was most likely started in the workspace.
+    workspace.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }

@@ -29,7 +29,7 @@ fn is_gone(port: u16) {
 
 /// `cargo redis` on a port that is free, and its first line.
 fn cargo_redis() -> (Leashed, BufReader<std::process::ChildStdout>, u16) {
-    // A port on which a private server has just been: nobody else takes it.
+    // A port on which a private server has just been is most likely still free.
     let port = LocalRedis::start().unwrap().port();
     let mut command = Command::new(env!("CARGO_BIN_EXE_local-redis"));
     command.args(["--port", &port.to_string()]).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -53,6 +53,16 @@ fn starts_restarts_on_the_same_port_and_ends_when_dropped() {
     assert_eq!(ping(port).unwrap(), "+PONG\r\n");
     drop(redis);
     is_gone(port);
+}
+
+#[test]
+fn a_port_that_was_taken_meanwhile_is_no_restart() {
+    let mut redis = LocalRedis::start().unwrap();
+    redis.kill().unwrap();
+    is_gone(redis.port());
+    let _somebody_else = std::net::TcpListener::bind(("127.0.0.1", redis.port())).unwrap();
+    let error = redis.restart().unwrap_err().to_string();
+    assert!(error.contains("did not start"), "{error}");
 }
 
 #[test]
