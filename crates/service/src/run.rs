@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::hint::hint;
 use crate::logging;
@@ -26,7 +26,7 @@ where
     Service: FnOnce(Args, Output, Shutdown) -> Running,
     Running: Future<Output = anyhow::Result<()>>,
 {
-    let args = Args::parse();
+    let args = Args::try_parse().unwrap_or_else(|error| without_address::<Args>(error).exit());
     let (mut stderr, flush_logs) = logging::start();
     let status = match run_to_end(|output, shutdown| service(args, output, shutdown)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,6 +72,17 @@ where
         Err(error) if is_broken_pipe(&error) => Ok(()),
         result => result,
     }
+}
+
+/// clap repeats what it refuses, and what was meant for --redis-url may hold a password wherever
+/// it was put.
+fn without_address<Args: CommandFactory>(error: clap::Error) -> clap::Error {
+    let text = error.to_string();
+    if error.use_stderr() && (text.contains("://") || text.contains('@')) {
+        let text = "an address where none belongs (not repeated here, as it may hold a password)";
+        return clap::Error::raw(error.kind(), text).format(&mut Args::command());
+    }
+    error
 }
 
 async fn impatience(shutdown: &Shutdown) {
