@@ -66,6 +66,8 @@ fn without_detail(error: &RedisError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -99,6 +101,41 @@ mod tests {
         ] {
             let error = Address::parse(url).map(|a| a.shown).unwrap_err();
             assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_url_makes_it_panic(url in any::<String>(), rest in "[ -~]{0,40}") {
+            let _ = Address::parse(&url);
+            let _ = Address::parse(&format!("redis://{rest}"));
+            let _ = Address::parse(&format!("unix://{rest}"));
+        }
+
+        /// Plain or percent-encoded, where it belongs or where it does not.
+        #[test]
+        fn no_url_shows_its_password(
+            scheme in "(redis|rediss|valkey|http|unix|redis\\+unix)",
+            user in "[a-z%]{0,5}",
+            encoded in any::<bool>(),
+            around in "[!-~&&[^/?#@:\\[\\]]]{0,4}",
+            rest in "(:[0-9a-z]{1,6})?(/[ -~&&[^s]]{0,5})?",
+            key in "(password|pass|user|username|protocol|db)",
+        ) {
+            let secret = if encoded { "%733cret" } else { "s3cret" };
+            for url in [
+                format!("{scheme}://{user}:{secret}{around}@host{rest}"),
+                format!("{scheme}://{user}:{around}{secret}@host{rest}"),
+                format!("{scheme}://host{rest}?{key}={secret}{around}"),
+                format!("{scheme}://host{rest}?{around}&{key}={around}{secret}"),
+                format!("{scheme}://host{rest}#{secret}"),
+            ] {
+                let shown = match Address::parse(&url) {
+                    Ok(address) => address.shown,
+                    Err(error) => format!("{error} {error:?}"),
+                };
+                prop_assert!(!shown.contains("3cret"), "{url} is shown as {shown}");
+            }
         }
     }
 }

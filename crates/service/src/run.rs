@@ -102,3 +102,51 @@ async fn impatience(shutdown: &Shutdown) {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As those of a service, with one value of each kind that clap may refuse.
+    #[derive(Parser)]
+    struct Args {
+        channels: Vec<String>,
+        #[arg(long)]
+        json: bool,
+        #[arg(long, conflicts_with = "json")]
+        count: Option<u64>,
+        #[arg(long)]
+        redis_url: Option<String>,
+    }
+
+    fn said(arguments: &[String]) -> Option<String> {
+        let error = Args::try_parse_from(arguments).err()?;
+        let (before, error) = (error.exit_code(), without_address::<Args>(error));
+        assert_eq!(error.exit_code(), before);
+        Some(error.render().to_string())
+    }
+
+    proptest! {
+        /// Wherever the URL was put by mistake, and whatever stands beside it.
+        #[test]
+        fn no_refused_argument_shows_a_password(
+            before in "(--json|--count|--count=|--json=|--|-|--redis-url|--redis-url=|--redisurl=|-u)?",
+            login in "(user|u%20x)?:s3cret[!-~]{0,5}",
+            scheme in "(redis|rediss|unix)://",
+            after in prop::collection::vec("[ -~]{0,12}", 0..3),
+        ) {
+            let url = format!("{scheme}{login}@host:6379/0");
+            let mut glued = vec!["service".to_owned(), format!("{before}{url}")];
+            let mut apart = vec!["service".to_owned(), before, url];
+            glued.extend(after.iter().cloned());
+            apart.extend(after);
+            for arguments in [glued, apart] {
+                if let Some(said) = said(&arguments) {
+                    prop_assert!(!said.contains("s3cret"), "{said}");
+                }
+            }
+        }
+    }
+}
