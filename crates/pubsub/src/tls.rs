@@ -7,10 +7,11 @@ use rustls::RootCertStore;
 
 use crate::Error;
 
-/// To be called before the first connect, in which the redis crate would panic (no cryptography
-/// chosen) or trust nobody and blame the server (no certificate found).
+/// To be called before the first connect, which would blame the server where no certificate is
+/// found to check its own with.
 pub(crate) fn prepare() -> Result<(), Error> {
-    // An error means that the program has chosen already.
+    // In a program that has other cryptography besides, rustls would panic at the first connect
+    // unless somebody chooses. An error means that the program has chosen already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let found = rustls_native_certs::load_native_certs();
     if let Some(error) = found.errors.first() {

@@ -62,15 +62,14 @@ fn main() -> ExitCode {
             false => name.to_owned(),
         };
         Trial::test(name, move || {
-            let run = || if missing { Err("there is none".into()) } else { Ok(fault()) };
-            // A fault that failed has said so: the lock is as good as before.
-            if alone {
-                let _machine = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
-                run()
-            } else {
-                let _machine = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
-                run()
+            if missing {
+                return Err("there is none".into());
             }
+            // A fault that failed has said so: the lock is as good as before.
+            let _shared = (!alone).then(|| MACHINE.read().unwrap_or_else(PoisonError::into_inner));
+            let _all = alone.then(|| MACHINE.write().unwrap_or_else(PoisonError::into_inner));
+            fault();
+            Ok(())
         })
         .with_ignored_flag(missing && !required)
     };
