@@ -3,6 +3,7 @@
 mod args;
 mod messages;
 
+use std::future::pending;
 use std::pin::pin;
 use std::process::ExitCode;
 
@@ -28,14 +29,19 @@ async fn publisher(args: Args, output: Output, shutdown: Shutdown) -> anyhow::Re
     let publisher = Publisher::connect(&args.redis.redis_url).await?;
     output.line(format!("Publisher: Sending messages to {}...", channels(&args.channels))).await?;
 
-    let until_shutdown = async {
+    let messages = messages(&args, &publisher).take_until(shutdown.wait());
+    let mut answers = pin!(publisher.publish_all(messages));
+    // Beside the messages, not after the last one: a Redis that hangs keeps that waiting.
+    let mut close = pin!(async {
         shutdown.wait().await;
         publisher.close();
-    };
-    let messages = messages(&args, &publisher).take_until(until_shutdown);
-    let mut answers = pin!(publisher.publish_all(messages));
+        pending().await
+    });
     let mut unconfirmed = 0;
-    while let Some((channel, message, answer)) = answers.next().await {
+    while let Some((channel, message, answer)) = tokio::select! {
+        next = answers.next() => next,
+        never = &mut close => never,
+    } {
         let to = match args.channels.len() {
             1 => String::new(),
             _ => format!(" to '{}'", text(channel)),

@@ -196,7 +196,7 @@ fn an_error_removes_the_keys() {
 
 fn says_which_keys_it_could_not_remove() {
     let (redis, mut connection) = start(&[]);
-    let running = Running::held_with(("queue", ""), &redis, &mut connection);
+    let mut running = Running::held_with(("queue", ""), &redis, &mut connection);
     running.process.signal(Signal::INT);
     // Redis stays paused.
     let (code, _, stderr) = running.end();

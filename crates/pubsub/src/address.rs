@@ -1,6 +1,6 @@
-use redis::{Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion};
+use redis::{Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisError};
 
-use crate::Error;
+use crate::{Error, tls};
 
 /// Where Redis is and how to log in there.
 pub(crate) struct Address {
@@ -11,8 +11,22 @@ pub(crate) struct Address {
 
 impl Address {
     pub(crate) fn parse(url: &str) -> Result<Address, Error> {
-        let refused = |error: redis::RedisError| Error::Url { reason: error.to_string() };
-        let info = url.into_connection_info().map_err(refused)?;
+        let url = redis::parse_redis_url(url).ok_or_else(|| refused("it is none"))?;
+        // The redis crate takes these in silence, and goes on without them.
+        let in_query = |names: &[&str]| url.query_pairs().any(|(key, _)| names.contains(&&*key));
+        let is_socket = url.scheme().ends_with("unix");
+        if !is_socket && in_query(&["user", "username", "pass", "password"]) {
+            return Err(refused("user and password go before the host, not after a '?'"));
+        }
+        if is_socket && in_query(&["username", "password"]) {
+            return Err(refused("with a Unix socket they are called ?user= and &pass="));
+        }
+        // The redis crate has `#insecure`, with which it talks to anybody who says that he is
+        // Redis. Who has a CA of his own names its file in SSL_CERT_FILE instead.
+        if url.fragment().is_some() {
+            return Err(refused("nothing may follow a '#'; in a password it is written %23"));
+        }
+        let info = url.into_connection_info().map_err(|error| refused(&without_detail(&error)))?;
         let login = info
             .redis_settings()
             .clone()
@@ -23,16 +37,37 @@ impl Address {
             .set_skip_set_lib_name();
         let shown = match info.addr() {
             // An IPv6 address needs its brackets back to be read with a port.
-            ConnectionAddr::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }
+                if host.contains(':') =>
+            {
+                format!("[{host}]:{port}")
+            }
             other => other.to_string(),
         };
-        let client = Client::open(info.set_redis_settings(login)).map_err(refused)?;
+        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            tls::prepare()?;
+        }
+        let client = Client::open(info.set_redis_settings(login))
+            .map_err(|error| refused(&without_detail(&error)))?;
         Ok(Address { client, shown })
     }
 }
 
+fn refused(reason: &str) -> Error {
+    Error::Url { reason: reason.to_owned() }
+}
+
+/// The redis crate's own words ("Missing hostname - InvalidClientConfig: ..."), without what may
+/// repeat a part of the URL.
+fn without_detail(error: &RedisError) -> String {
+    let error = error.to_string();
+    error.split(" - ").next().unwrap_or_default().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -41,6 +76,8 @@ mod tests {
             ("redis://localhost", "localhost:6379"),
             ("redis://user:secret@example.org:7000/3", "example.org:7000"),
             ("redis://:secret@[::1]:7000", "[::1]:7000"),
+            ("rediss://:secret@[::1]:7000", "[::1]:7000"),
+            ("rediss://:s%23cret@example.org", "example.org:6379"),
             ("unix:///run/redis.sock?pass=secret", "/run/redis.sock"),
         ] {
             assert_eq!(Address::parse(url).unwrap().shown, shown);
@@ -55,9 +92,50 @@ mod tests {
             "http://user:secret@localhost",
             "redis://user:secret@localhost:secret",
             "redis://user:secret@localhost/secret",
+            "redis://localhost?protocol=secret",
+            "redis://localhost?password=secret",
+            "redis://localhost/0?user=me&pass=secret",
+            "unix:///run/redis.sock?password=secret",
+            "redis://user:12#secret@localhost",
+            "rediss://:secret@localhost/#insecure",
         ] {
             let error = Address::parse(url).map(|a| a.shown).unwrap_err();
             assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_url_makes_it_panic(url in any::<String>(), rest in "[ -~]{0,40}") {
+            let _ = Address::parse(&url);
+            let _ = Address::parse(&format!("redis://{rest}"));
+            let _ = Address::parse(&format!("unix://{rest}"));
+        }
+
+        /// Plain or percent-encoded, where it belongs or where it does not.
+        #[test]
+        fn no_url_shows_its_password(
+            scheme in "(redis|rediss|valkey|http|unix|redis\\+unix)",
+            user in "[a-z%]{0,5}",
+            encoded in any::<bool>(),
+            around in "[!-~&&[^/?#@:\\[\\]]]{0,4}",
+            rest in "(:[0-9a-z]{1,6})?(/[ -~&&[^s]]{0,5})?",
+            key in "(password|pass|user|username|protocol|db)",
+        ) {
+            let secret = if encoded { "%733cret" } else { "s3cret" };
+            for url in [
+                format!("{scheme}://{user}:{secret}{around}@host{rest}"),
+                format!("{scheme}://{user}:{around}{secret}@host{rest}"),
+                format!("{scheme}://host{rest}?{key}={secret}{around}"),
+                format!("{scheme}://host{rest}?{around}&{key}={around}{secret}"),
+                format!("{scheme}://host{rest}#{secret}"),
+            ] {
+                let shown = match Address::parse(&url) {
+                    Ok(address) => address.shown,
+                    Err(error) => format!("{error} {error:?}"),
+                };
+                prop_assert!(!shown.contains("3cret"), "{url} is shown as {shown}");
+            }
         }
     }
 }

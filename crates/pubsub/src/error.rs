@@ -40,6 +40,23 @@ pub enum Error {
         reason: String,
     },
 
+    /// TLS: the certificate of whoever answers there is not one to be trusted, or is another's.
+    #[error("the certificate of {address} is not to be trusted: {reason}")]
+    Untrusted {
+        /// Host and port.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// TLS: there is no CA to check certificates with, neither the system's nor in the file that
+    /// `SSL_CERT_FILE` names.
+    #[error("no CA to check the certificate of Redis with: {reason}")]
+    NoTrust {
+        /// What is wrong with them.
+        reason: String,
+    },
+
     /// Redis refused to subscribe or to unsubscribe, usually `NOPERM`: the user of this
     /// connection has no right to that channel. Nothing has changed then.
     #[error("Redis refused {command} {names}: {reason}")]
@@ -69,21 +86,49 @@ impl Error {
     /// What went wrong while connecting to `address`.
     pub(crate) fn connecting(address: &str, error: &RedisError) -> Error {
         let address = address.to_owned();
-        let reason = error.to_string();
         match error.kind() {
-            ErrorKind::Io => Error::Unreachable { address, reason },
-            ErrorKind::Parse | ErrorKind::UnexpectedReturnType | ErrorKind::RESP3NotSupported => {
-                Error::NotResp3 { address, reason }
+            ErrorKind::Io if is_closed(error) => {
+                Error::Unreachable { address, reason: "it closed the connection at once".into() }
+            }
+            ErrorKind::Io => {
+                let reason = error.to_string();
+                // In the words of rustls, whose own error the redis crate keeps to itself.
+                match reason.strip_prefix("invalid peer certificate: ") {
+                    Some(reason) => Error::Untrusted { address, reason: reason.to_owned() },
+                    None => Error::Unreachable { address, reason },
+                }
+            }
+            // The parser's own words take several lines, and are about bytes.
+            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
+                Error::NotResp3 { address, reason: "its answer is none of Redis".into() }
+            }
+            _ if is_unknown_command(error) => {
+                Error::NotResp3 { address, reason: "it does not know HELLO".into() }
             }
             _ => Error::Refused { address, reason: said(error) },
         }
     }
 }
 
-/// What Redis said, in its own words, where the error is an answer of Redis.
+/// The connection was made and is gone. How the system calls that (end of file, broken pipe,
+/// reset by peer) depends on who was faster, and would make several errors of one.
+fn is_closed(error: &RedisError) -> bool {
+    error.is_connection_dropped() && !error.is_connection_refusal()
+}
+
+/// Redis repeats the arguments of a command that it does not know, and those of HELLO have the
+/// password among them.
+fn is_unknown_command(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::RESP3NotSupported
+        || error.detail().is_some_and(|detail| detail.starts_with("unknown command"))
+}
+
+/// What Redis said, in its own words, where the error is an answer of Redis. Whoever answers may
+/// be no Redis at all: on one line, and nothing that a terminal would obey.
 pub(crate) fn said(error: &RedisError) -> String {
-    match (error.code(), error.detail()) {
+    let said = match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
         _ => error.to_string(),
-    }
+    };
+    said.replace(char::is_control, " ")
 }

@@ -7,7 +7,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, PushInfo, PushKind, RedisResult};
+use redis::{
+    AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisResult, ServerErrorKind, Value,
+};
 use tokio::sync::Notify;
 use tokio::task::coop;
 use tokio::time::{sleep, timeout};
@@ -21,6 +23,9 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const PING_EVERY: Duration = Duration::from_secs(3);
 /// How long that may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why a connection is gone that did not just fall silent. (The redis crate does not tell more.)
+const CLOSED: &str = "Redis closed the connection";
 
 /// The four commands that change what a connection is subscribed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +79,12 @@ impl Link {
                 }
                 Ok(())
             });
-        let connecting = address.client.get_multiplexed_async_connection_with_config(&config);
+        let connecting = async {
+            let mut connection =
+                address.client.get_multiplexed_async_connection_with_config(&config).await?;
+            is_redis(&mut connection).await?;
+            Ok(connection)
+        };
         let connection = timeout(CONNECT_TIMEOUT, connecting)
             .await
             .map_err(|_| Error::Unreachable {
@@ -119,7 +129,7 @@ impl Link {
     /// network that swallows packets, closes nothing: only a PING without an answer shows it.
     pub(crate) async fn lost(&self) -> String {
         tokio::select! {
-            () = self.signs.closed.notified() => "Redis closed the connection".to_owned(),
+            () = self.signs.closed.notified() => CLOSED.to_owned(),
             reason = self.heartbeat() => reason,
         }
     }
@@ -132,7 +142,7 @@ impl Link {
             let ping = redis::cmd("PING");
             match timeout(PING_TIMEOUT, ping.exec_async(&mut connection)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) if error.is_io_error() => return error.to_string(),
+                Ok(Err(error)) if error.is_io_error() => return CLOSED.to_owned(),
                 // Redis is there and says that this user may not PING: a sign of life as well.
                 Ok(Err(_)) => {}
                 // In a flood the answer stands in line behind the messages. A connection that
@@ -156,5 +166,17 @@ fn leave_a_turn_to_the_reader() {
         && let Poll::Ready(turn) = coop::poll_proceed(&mut nobody)
     {
         turn.made_progress();
+    }
+}
+
+/// The redis crate takes any answer to its login that is no error. A mail server's `+OK` would
+/// do, and then nothing would ever come.
+async fn is_redis(connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    match redis::cmd("PING").query_async(connection).await {
+        Ok(Value::SimpleString(pong)) if pong == "PONG" => Ok(()),
+        // Redis is there and says that this user may not PING.
+        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => Ok(()),
+        Err(error) if error.is_io_error() => Err(error),
+        _ => Err((ErrorKind::UnexpectedReturnType, "no PONG").into()),
     }
 }

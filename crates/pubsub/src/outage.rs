@@ -1,6 +1,7 @@
 //! An outage, from the lost connection to the next good one: how long to wait before each
 //! attempt, and what to say meanwhile.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -17,7 +18,7 @@ pub(crate) struct Outages {
     since: Instant,
     connected_at: Instant,
     attempts: u32,
-    reported: String,
+    reported: BTreeSet<String>,
 }
 
 impl Outages {
@@ -29,7 +30,7 @@ impl Outages {
             since: Instant::now(),
             connected_at: Instant::now(),
             attempts: 0,
-            reported: String::new(),
+            reported: BTreeSet::new(),
         }
     }
 
@@ -52,12 +53,12 @@ impl Outages {
         self.attempts += 1;
     }
 
-    /// An attempt has failed. Said once for each new reason, not at each attempt.
+    /// An attempt has failed. Said once for each reason in an outage, not at each attempt.
     pub(crate) fn failed(&mut self, error: &Error) {
         let error = error.to_string();
-        if error != self.reported {
+        if !self.reported.contains(&error) {
             tracing::warn!("cannot connect again yet: {error}");
-            self.reported = error;
+            self.reported.insert(error);
         }
     }
 

@@ -48,7 +48,8 @@ pub struct PubSub {
 
 impl PubSub {
     /// Connects to the Redis at `url`, `redis://[user:password@]host[:port][/db]`. (The database
-    /// makes no difference: channels are the same in all of them.)
+    /// makes no difference: channels are the same in all of them.) With `rediss://` it is TLS;
+    /// a private CA is named by the environment's `SSL_CERT_FILE`.
     ///
     /// From then on the connection is kept: when it is lost a new one is made, for ever, waiting
     /// 50 ms before the first attempt and up to 2 s before later ones, and everything is
@@ -57,7 +58,8 @@ impl PubSub {
     /// # Errors
     ///
     /// This first attempt fails within 2 s, whatever is wrong: [`Error::Url`],
-    /// [`Error::Unreachable`], [`Error::Refused`], [`Error::NotResp3`].
+    /// [`Error::Unreachable`], [`Error::Refused`], [`Error::NotResp3`]; with TLS
+    /// [`Error::Untrusted`], [`Error::NoTrust`].
     ///
     /// # Panics
     ///

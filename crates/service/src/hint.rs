@@ -1,8 +1,15 @@
 use pubsub::Error;
 
+const TLS: &str = "is it a Redis behind TLS? Its URL begins with rediss://";
+
 /// What to do about an error, where there is something that can be done.
 pub fn hint(error: &anyhow::Error) -> Option<&'static str> {
     match error.downcast_ref::<Error>()? {
+        Error::Untrusted { .. } | Error::NoTrust { .. } => {
+            Some("for a CA of your own, put the path of its certificate (PEM) into SSL_CERT_FILE")
+        }
+        Error::NotResp3 { .. } => Some(TLS),
+        Error::Unreachable { reason, .. } if reason.contains("closed") => Some(TLS),
         Error::Unreachable { .. } => Some(
             "start one with `cargo redis` or \
              `docker run --rm -p 127.0.0.1:6379:6379 redis:8-alpine`, \

@@ -126,6 +126,8 @@ impl serde_json::ser::Formatter for HarmlessFormatter {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     fn message(payload: &[u8]) -> Event {
@@ -191,5 +193,40 @@ mod tests {
         assert!(!line.chars().any(is_dangerous), "{line}");
         let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(parsed["data"], payload);
+    }
+
+    /// Bytes as they came in, from under either key.
+    fn back(object: &serde_json::Value, key: &str) -> Vec<u8> {
+        match object[format!("{key}_base64")].as_str() {
+            Some(base64) => BASE64_STANDARD.decode(base64).unwrap(),
+            None => object[key].as_str().unwrap().as_bytes().to_vec(),
+        }
+    }
+
+    /// Bytes of any kind, and text with far more of what is dangerous than chance would bring.
+    fn anything() -> impl Strategy<Value = Vec<u8>> {
+        let text = "([\\PC]|[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}\"])*";
+        prop_oneof![any::<Vec<u8>>(), text.prop_map(String::into_bytes)]
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_come_back(
+            pattern in anything(),
+            channel in anything(),
+            payload in anything(),
+        ) {
+            let event = Event::PMessage {
+                pattern: pattern.clone(),
+                channel: channel.clone(),
+                payload: payload.clone(),
+            };
+            let line = json(&event).unwrap();
+            prop_assert!(!line.chars().any(is_dangerous), "{line:?}");
+            let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+            prop_assert_eq!(back(&object, "pattern"), pattern);
+            prop_assert_eq!(back(&object, "channel"), channel);
+            prop_assert_eq!(back(&object, "data"), payload);
+        }
     }
 }

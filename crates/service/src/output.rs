@@ -82,6 +82,9 @@ impl Output {
         };
         if size >= CHUNK {
             self.hand_over().await?;
+            // With a fast reader this never waits, and a service with much to print would keep
+            // the connection and the signals waiting until it has printed all.
+            tokio::task::yield_now().await;
         }
         Ok(())
     }

@@ -65,6 +65,8 @@ pub fn plural(count: u64, noun: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -99,5 +101,25 @@ mod tests {
         assert_eq!(channels(&["a", "b\n"]), r"channels 'a', 'b\n'");
         assert_eq!(plural(0, "receiver"), "0 receivers");
         assert_eq!(plural(1, "receiver"), "1 receiver");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_one_line_without_a_control_character(bytes: Vec<u8>) {
+            let line = text(&bytes).to_string();
+            prop_assert!(!line.chars().any(is_dangerous), "{line:?}");
+            prop_assert!(line.lines().count() <= 1);
+        }
+
+        /// As above, with far more of what is dangerous than chance would bring.
+        #[test]
+        fn any_text_is_one_line_without_a_control_character(
+            payload in "([\\PC]|[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}])*",
+        ) {
+            let line = text(&payload).to_string();
+            prop_assert!(!line.chars().any(is_dangerous), "{line:?}");
+            let harmless = !payload.chars().any(is_dangerous);
+            prop_assert_eq!(line == payload, harmless);
+        }
     }
 }

@@ -96,10 +96,6 @@ impl Terminal {
         self.process.leashed().signal(signal);
     }
 
-    pub fn id(&mut self) -> u32 {
-        self.process.leashed().id()
-    }
-
     /// What is left of stdout, and the exit status, when it has ended by itself.
     #[track_caller]
     pub fn end(mut self) -> Ended {

@@ -1,0 +1,104 @@
+//! A network between the services and Redis, which can go silent without a word: packets are
+//! neither delivered nor refused. (A connection that is closed is the lesser fault: the system
+//! says so.) When the network is back, TCP delivers late what was held: so does this.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+
+pub struct Relay {
+    port: u16,
+    network: Arc<Network>,
+}
+
+#[derive(Default)]
+struct Network {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    silent: bool,
+    connections: usize,
+    /// Connections before this one stay silent when the others are back.
+    left_behind: usize,
+}
+
+impl Relay {
+    /// A relay to this port.
+    pub fn to(redis: u16) -> Relay {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let network = Arc::new(Network::default());
+        std::thread::spawn({
+            let network = network.clone();
+            move || {
+                for client in listener.incoming() {
+                    // Redis may be down: then the client sees a closed connection.
+                    if let Ok(server) = TcpStream::connect(("127.0.0.1", redis)) {
+                        network.join(client.unwrap(), server);
+                    }
+                }
+            }
+        });
+        Relay { port, network }
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// From now on nothing passes.
+    pub fn go_silent(&self) {
+        self.network.change(|state| state.silent = true);
+    }
+
+    /// Connections that are made from now on work again; those before stay as they are.
+    pub fn recover_for_new_connections(&self) {
+        self.network.change(|state| {
+            state.silent = false;
+            state.left_behind = state.connections;
+        });
+    }
+
+    /// What was held of the old connections arrives after all.
+    pub fn deliver_late(&self) {
+        self.network.change(|state| state.left_behind = 0);
+    }
+}
+
+impl Network {
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap());
+        self.changed.notify_all();
+    }
+
+    fn join(self: &Arc<Network>, client: TcpStream, server: TcpStream) {
+        let mut number = 0;
+        self.change(|state| {
+            number = state.connections;
+            state.connections += 1;
+        });
+        let directions =
+            [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
+        for (from, to) in directions {
+            let network = self.clone();
+            std::thread::spawn(move || network.carry(number, from, to));
+        }
+    }
+
+    /// Carries bytes, and at last the end of the connection, in one direction.
+    fn carry(&self, number: usize, mut from: TcpStream, mut to: TcpStream) {
+        let mut packet = vec![0; 64 * 1024];
+        loop {
+            let size = from.read(&mut packet).unwrap_or(0);
+            let held = |state: &mut State| state.silent || number < state.left_behind;
+            drop(self.changed.wait_while(self.state.lock().unwrap(), held).unwrap());
+            if size == 0 || to.write_all(&packet[..size]).is_err() {
+                let _ = to.shutdown(Shutdown::Both);
+                return;
+            }
+        }
+    }
+}
