@@ -127,7 +127,7 @@ pub fn service_command(service: &str) -> Command {
     let binaries = BINARIES.get_or_init(|| Binaries::build().unwrap());
     let mut command = binaries.command(service).unwrap();
     // What the developer has set must not change what the tests see.
-    for variable in ["REDIS_URL", "RUST_LOG", "NO_COLOR"] {
+    for variable in ["REDIS_URL", "REDIS_PASSWORD_FILE", "RUST_LOG", "NO_COLOR"] {
         command.env_remove(variable);
     }
     command
