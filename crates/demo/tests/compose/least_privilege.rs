@@ -221,5 +221,6 @@ fn wrong_credentials_end_a_service() {
         let says = format!("error: {error}");
         assert!(ended.stderr.iter().any(|line| line.starts_with(&says)), "{ended:#?}");
         assert_eq!(ended.stdout, [""; 0]);
+        assert!(!format!("{ended:?}").contains("s3cret"), "{ended:#?}");
     }
 }
