@@ -27,7 +27,8 @@ const USERS: [(&str, &[&str]); 4] = [
     ("healthcheck", &["ping"]),
 ];
 
-fn up() -> Stack {
+/// With a password for each user.
+pub fn up() -> Stack {
     make_passwords();
     Stack::up(WITH_ACL)
 }
