@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 async fn pattern_subscriber(args: Args, output: Output, shutdown: Shutdown) -> anyhow::Result<()> {
-    let pubsub = PubSub::connect(&args.redis.redis_url).await?;
+    let pubsub = PubSub::connect(&args.redis.url()?).await?;
     pubsub.psubscribe(&args.patterns).await?;
 
     if !args.json {

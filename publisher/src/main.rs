@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 }
 
 async fn publisher(args: Args, output: Output, shutdown: Shutdown) -> anyhow::Result<()> {
-    let publisher = Publisher::connect(&args.redis.redis_url).await?;
+    let publisher = Publisher::connect(&args.redis.url()?).await?;
     output.line(format!("Publisher: Sending messages to {}...", channels(&args.channels))).await?;
 
     let messages = messages(&args, &publisher).take_until(shutdown.wait());

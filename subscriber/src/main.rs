@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 }
 
 async fn subscriber(args: Args, output: Output, shutdown: Shutdown) -> anyhow::Result<()> {
-    let pubsub = PubSub::connect(&args.redis.redis_url).await?;
+    let pubsub = PubSub::connect(&args.redis.url()?).await?;
     pubsub.subscribe(&args.channels).await?;
 
     if !args.json {

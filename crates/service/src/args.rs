@@ -1,3 +1,9 @@
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow, ensure};
+use pubsub::Error;
+use url::Url;
+
 /// The arguments that all services share.
 #[derive(clap::Args)]
 pub struct RedisArgs {
@@ -11,5 +17,117 @@ pub struct RedisArgs {
         hide_env_values = true,
         default_value = "redis://localhost:6379/0"
     )]
-    pub redis_url: String,
+    redis_url: String,
+
+    /// A file with the password, where the URL has none
+    #[arg(long, value_name = "PATH", env = "REDIS_PASSWORD_FILE")]
+    redis_password_file: Option<PathBuf>,
+}
+
+impl RedisArgs {
+    /// The URL to connect to, with the password from the file in it if there is one.
+    ///
+    /// A password in a file stands in no environment variable and in no list of processes, which
+    /// others may read.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be read or holds no password, and when the URL has one already.
+    pub fn url(&self) -> anyhow::Result<String> {
+        let Some(file) = &self.redis_password_file else {
+            return Ok(self.redis_url.clone());
+        };
+        let password = std::fs::read(file).map_err(anyhow::Error::from).and_then(password);
+        let password = password
+            .with_context(|| format!("cannot take the password from {}", file.display()))?;
+        with_password(&self.redis_url, &password)
+    }
+}
+
+/// The password in a file of this content.
+fn password(content: Vec<u8>) -> anyhow::Result<String> {
+    // The error itself would show the bytes.
+    let content = String::from_utf8(content).map_err(|_| anyhow!("it is not UTF-8"))?;
+    // Editors and `echo` end a file with a line break.
+    let password = match content.strip_suffix('\n') {
+        Some(line) => line.strip_suffix('\r').unwrap_or(line),
+        None => &content,
+    };
+    ensure!(!password.is_empty(), "it is empty");
+    Ok(password.to_owned())
+}
+
+fn with_password(redis_url: &str, password: &str) -> anyhow::Result<String> {
+    let refused = |reason: String| Error::Url { reason };
+    let mut url = Url::parse(redis_url).map_err(|error| refused(error.to_string()))?;
+    ensure!(url.password().is_none(), "a password in the URL and another in a file: which one?");
+    // `set_password` encodes what has a meaning in a URL, but for a % it takes it that this was
+    // done already.
+    url.set_password(Some(&password.replace('%', "%25")))
+        .map_err(|()| refused("a password from a file needs a host to go with".to_owned()))?;
+    Ok(url.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::IntoConnectionInfo;
+
+    use super::*;
+
+    #[test]
+    fn a_password_is_the_file_without_its_last_line_break() {
+        for (content, expected) in [
+            ("secret", "secret"),
+            ("secret\n", "secret"),
+            ("secret\r\n", "secret"),
+            (" two\nlines \n\n", " two\nlines \n"),
+        ] {
+            assert_eq!(password(content.into()).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_password_is_refused() {
+        for (content, says) in
+            [(&b""[..], "it is empty"), (b"\n", "it is empty"), (b"secret\xff", "it is not UTF-8")]
+        {
+            assert_eq!(password(content.into()).unwrap_err().to_string(), says);
+        }
+    }
+
+    #[test]
+    fn a_password_goes_beside_the_user_name() {
+        for (url, expected) in [
+            ("redis://localhost", "redis://:secret@localhost"),
+            ("redis://user@localhost:7000/3", "redis://user:secret@localhost:7000/3"),
+            ("redis://user@[::1]?protocol=resp3", "redis://user:secret@[::1]?protocol=resp3"),
+        ] {
+            assert_eq!(with_password(url, "secret").unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn whatever_is_in_it_a_password_stays_what_it_is() {
+        let odd = " a/b+c=:@?#[]%41%\\\"'<>\t\n\u{e4}\u{1f511} ";
+        let url = with_password("redis://user@localhost/3", odd).unwrap();
+        // Read as the redis crate reads it.
+        let url = url.into_connection_info().unwrap();
+        assert_eq!(url.redis_settings().password(), Some(odd));
+        assert_eq!(url.redis_settings().username(), Some("user"));
+        assert_eq!(url.redis_settings().db(), 3);
+    }
+
+    #[test]
+    fn what_cannot_take_a_password_is_refused_without_showing_it() {
+        for (url, says) in [
+            ("redis://user:s3cret@localhost", "a password in the URL and another in a file"),
+            ("redis//:s3cret@localhost", "not a Redis URL"),
+            ("redis://:s3cret@localhost:x", "not a Redis URL"),
+            ("unix:///run/redis.sock", "a password from a file needs a host"),
+            ("s3cret", "not a Redis URL"),
+        ] {
+            let error = with_password(url, "s3cret").unwrap_err().to_string();
+            assert!(error.contains(says) && !error.contains("s3cret"), "{url}: {error}");
+        }
+    }
 }

@@ -27,7 +27,8 @@ pub const RANDOM: [&str; 8] = [
 ];
 
 /// What the developer has set must not change what the tests see.
-pub const DEVELOPERS_OWN: [&str; 4] = ["REDIS_URL", "RUST_LOG", "NO_COLOR", "CLICOLOR_FORCE"];
+pub const DEVELOPERS_OWN: [&str; 5] =
+    ["REDIS_URL", "REDIS_PASSWORD_FILE", "RUST_LOG", "NO_COLOR", "CLICOLOR_FORCE"];
 
 pub struct Terminal {
     process: Process,
