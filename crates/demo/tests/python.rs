@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         trial("the_dicts_of_channels_are_our_json", dicts_of_channels),
         trial("the_dicts_of_patterns_are_our_json_but_for_one", dicts_of_patterns),
         trial("redis_py_does_what_the_table_says", calls),
+        trial("redis_py_publishes_twice_when_no_answer_comes", no_answer),
         trial("both_come_back_after_a_restart", both_come_back),
         trial("redis_py_gives_up_in_a_longer_outage", redis_py_gives_up),
     ];
@@ -182,6 +183,13 @@ fn dicts_of_patterns(redis_py: RedisPy) -> Result<(), Failed> {
 fn calls(redis_py: RedisPy) -> Result<(), Failed> {
     let redis = LocalRedis::start()?;
     redis_py.run(&redis, "calls.py").end().with(0);
+    Ok(())
+}
+
+fn no_answer(redis_py: RedisPy) -> Result<(), Failed> {
+    let mut redis = LocalRedis::start()?;
+    let id = redis.process().id();
+    redis_py.run(&redis, &format!("no_answer.py {id}")).end().with(0);
     Ok(())
 }
 

@@ -17,6 +17,8 @@ port = int(os.environ.get("REDIS_PORT", "6379"))
 client = redis.Redis(host="localhost", port=port, db=0)
 pubsub = client.pubsub()
 assert pubsub.connection is None, "connects when it first subscribes"
+assert client.get_retry().get_retries() == 10
+assert redis.Redis.from_url(f"redis://localhost:{port}").get_retry() is None
 
 pubsub.subscribe("a", "b")
 pubsub.psubscribe("news:*")
