@@ -10,14 +10,14 @@ mod terminal;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use local_redis::LocalRedis;
+use local_redis::{LocalRedis, Server};
 use redis_py::RedisPy;
 use terminal::*;
 
 fn main() -> ExitCode {
     let redis_py = RedisPy::find_or_install();
     if let Err(missing) = &redis_py
-        && std::env::var_os("REQUIRE_PYTHON").is_some_and(|it| it == "1")
+        && required("REQUIRE_PYTHON")
     {
         eprintln!("REQUIRE_PYTHON=1 is set, and this needs {missing}");
         return ExitCode::FAILURE;
@@ -25,10 +25,11 @@ fn main() -> ExitCode {
     let trial = |name: &str, test: fn(RedisPy) -> Result<(), Failed>| match redis_py.clone() {
         Ok(redis_py) => Trial::test(name, move || test(redis_py)),
         Err(missing) => {
-            Trial::test(format!("{name} (needs {missing})"), || Ok(())).with_ignored_flag(true)
+            let needs = format!("needs {missing}");
+            Trial::test(format!("{name} ({needs})"), || Err(needs.into())).with_ignored_flag(true)
         }
     };
-    let trials = vec![
+    let mut trials = vec![
         trial("both_print_the_same_on_a_channel", on_a_channel),
         trial("both_print_the_same_on_a_channel_of_a_pattern", on_a_channel_of_a_pattern),
         trial("the_dicts_of_channels_are_our_json", dicts_of_channels),
@@ -38,7 +39,19 @@ fn main() -> ExitCode {
         trial("both_come_back_after_a_restart", both_come_back),
         trial("redis_py_gives_up_in_a_longer_outage", redis_py_gives_up),
     ];
+    // The stand-in knows no users, and so refuses nothing.
+    let refused = match Server::real() {
+        Some(_) => trial("redis_py_raises_a_refusal", refused),
+        None => {
+            trial("redis_py_raises_a_refusal (needs redis-server)", refused).with_ignored_flag(true)
+        }
+    };
+    trials.push(refused);
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn required(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| value == "1")
 }
 
 /// Runs both publishers, one after the other, beside two subscribers. Returns their messages.
@@ -190,6 +203,12 @@ fn no_answer(redis_py: RedisPy) -> Result<(), Failed> {
     let mut redis = LocalRedis::start()?;
     let id = redis.process().id();
     redis_py.run(&redis, &format!("no_answer.py {id}")).end().with(0);
+    Ok(())
+}
+
+fn refused(redis_py: RedisPy) -> Result<(), Failed> {
+    let redis = LocalRedis::start()?;
+    redis_py.run(&redis, "refused.py").end().with(0);
     Ok(())
 }
 
