@@ -40,13 +40,16 @@ fn main() -> ExitCode {
         trial("redis_py_gives_up_in_a_longer_outage", redis_py_gives_up),
     ];
     // The stand-in knows no users, and so refuses nothing.
-    let refused = match Server::real() {
+    trials.push(match Server::real() {
         Some(_) => trial("redis_py_raises_a_refusal", refused),
+        None if required("REQUIRE_REAL_REDIS") => {
+            eprintln!("REQUIRE_REAL_REDIS=1 is set, and there is no redis-server");
+            return ExitCode::FAILURE;
+        }
         None => {
             trial("redis_py_raises_a_refusal (needs redis-server)", refused).with_ignored_flag(true)
         }
-    };
-    trials.push(refused);
+    });
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
