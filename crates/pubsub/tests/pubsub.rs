@@ -48,6 +48,8 @@ async fn the_whole_life_of_a_subscription() {
         Event::PMessage { pattern: "a*".into(), channel: "a".into(), payload: "1".into() };
     assert_eq!(both, [message("a", "1"), by_pattern]);
 
+    // Without a name nothing ends; Redis itself would end all.
+    pubsub.unsubscribe([""; 0]).await.unwrap();
     pubsub.unsubscribe(["a"]).await.unwrap();
     assert_eq!(next(&pubsub).await, Event::Unsubscribe { channel: "a".into(), count: 2 });
     pubsub.punsubscribe(["a*"]).await.unwrap();
