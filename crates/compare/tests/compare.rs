@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where the table stands for readers, between `<!-- compare -->` and `<!-- /compare -->`.
-const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README-compare.md");
+const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
 
 fn main() -> ExitCode {
     let beside_redis = [

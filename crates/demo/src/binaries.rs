@@ -18,51 +18,24 @@ pub const SERVICES: [&str; 3] = ["publisher", "subscriber", "pattern-subscriber"
 pub struct Binaries(HashMap<String, PathBuf>);
 
 impl Binaries {
-    /// Builds the binaries and examples of these packages as this program was built, debug or
-    /// release. What cargo has to say about it goes to stderr.
+    /// Builds the binaries of these packages as this program was built, debug or release. What
+    /// cargo has to say about it goes to stderr.
     ///
     /// # Errors
     ///
     /// When they do not compile.
     pub fn build(packages: &[&str]) -> anyhow::Result<Binaries> {
-        let mut cargo = CargoBuild::new()
-            .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
-            .args(packages.iter().map(|package| format!("--package={package}")))
-            .bins()
-            .examples()
-            .current_release()
-            .into_command();
-        // Cargo has told us about our own package. Build scripts that look at such variables
-        // (ring's does) would take them for a change, here and again in the next build outside.
-        for (variable, _) in std::env::vars_os() {
-            if variable.to_string_lossy().starts_with("CARGO_PKG_")
-                || variable == "CARGO_MANIFEST_DIR"
-                || variable == "CARGO_MANIFEST_LINKS"
-            {
-                cargo.env_remove(variable);
-            }
-        }
-        let mut cargo = cargo.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
-        let messages = cargo.stdout.take().context("cargo has no stdout")?;
-        let mut binaries = HashMap::new();
-        for message in BufReader::new(messages).lines() {
-            let message = message?;
-            match serde_json::from_str(&message).context("cargo's messages have changed")? {
-                Message::CompilerArtifact(artifact) => {
-                    if let Some(path) = artifact.executable {
-                        binaries.insert(artifact.target.name.into_owned(), path.into_owned());
-                    }
-                }
-                Message::CompilerMessage(message) => {
-                    if let Some(text) = message.message.rendered {
-                        eprint!("{text}");
-                    }
-                }
-                _ => {}
-            }
-        }
-        ensure!(cargo.wait()?.success(), "cannot build {packages:?}");
-        Ok(Binaries(binaries))
+        run_cargo(of(packages).bins())
+    }
+
+    /// The same for their examples. Apart, since these may use more than the binaries do, and all
+    /// would be compiled a second time for it.
+    ///
+    /// # Errors
+    ///
+    /// When they do not compile.
+    pub fn build_examples(packages: &[&str]) -> anyhow::Result<Binaries> {
+        run_cargo(of(packages).examples())
     }
 
     /// The command that runs one of them.
@@ -74,4 +47,36 @@ impl Binaries {
         let path = self.0.get(name).with_context(|| format!("there is no '{name}'"))?;
         Ok(Command::new(path))
     }
+}
+
+fn of(packages: &[&str]) -> CargoBuild {
+    CargoBuild::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
+        .args(packages.iter().map(|package| format!("--package={package}")))
+        .current_release()
+}
+
+fn run_cargo(build: CargoBuild) -> anyhow::Result<Binaries> {
+    let mut cargo =
+        build.into_command().stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    let messages = cargo.stdout.take().context("cargo has no stdout")?;
+    let mut binaries = HashMap::new();
+    for message in BufReader::new(messages).lines() {
+        let message = message?;
+        match serde_json::from_str(&message).context("cargo's messages have changed")? {
+            Message::CompilerArtifact(artifact) => {
+                if let Some(path) = artifact.executable {
+                    binaries.insert(artifact.target.name.into_owned(), path.into_owned());
+                }
+            }
+            Message::CompilerMessage(message) => {
+                if let Some(text) = message.message.rendered {
+                    eprint!("{text}");
+                }
+            }
+            _ => {}
+        }
+    }
+    ensure!(cargo.wait()?.success(), "this did not compile");
+    Ok(Binaries(binaries))
 }

@@ -107,6 +107,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
         let mut command = binaries.command(service)?;
         // By the environment, as a URL may hold a password and arguments are for all to see.
         command.args(arguments).env("REDIS_URL", &redis_url);
+        if args.redis_url.is_none() {
+            // A password that is meant for another Redis.
+            command.env_remove("REDIS_PASSWORD_FILE");
+        }
         start(from, command, &news)
     };
 

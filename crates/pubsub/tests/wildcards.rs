@@ -10,7 +10,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use local_redis::{LocalRedis, Server};
 use pubsub::{Event, PubSub, Publisher};
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README-wildcards.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
 const SECTION: &str = "## Patterns";
 const HEADER: [&str; 2] = ["| pattern | matches | does not match |", "|---|---|---|"];
 /// How a cell names the channel that no code span can show.

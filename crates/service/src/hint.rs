@@ -15,11 +15,12 @@ pub fn hint(error: &anyhow::Error) -> Option<&'static str> {
              `docker run --rm -p 127.0.0.1:6379:6379 redis:8-alpine`, \
              or name another with --redis-url or REDIS_URL",
         ),
-        Error::Refused { reason, .. } if reason.starts_with("NOAUTH") => {
-            Some("it wants a password: put it into REDIS_URL, redis://user:password@host:port")
-        }
+        Error::Refused { reason, .. } if reason.starts_with("NOAUTH") => Some(
+            "it wants a password: put it into REDIS_URL, redis://user:password@host:port, \
+             or its file into REDIS_PASSWORD_FILE",
+        ),
         Error::Refused { reason, .. } if reason.starts_with("WRONGPASS") => {
-            Some("check user name and password in REDIS_URL or --redis-url")
+            Some("check user name and password in REDIS_URL, --redis-url or REDIS_PASSWORD_FILE")
         }
         _ => None,
     }

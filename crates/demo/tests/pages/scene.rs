@@ -17,7 +17,7 @@ use local_redis::{LocalRedis, Signal};
 
 use crate::page::{Block, Piece, Section};
 use crate::shape;
-use crate::terminal::{DEVELOPERS_OWN, PATIENCE, demo, service_command, subscribers};
+use crate::terminal::*;
 
 /// The commands of the pages, without cargo between, and on the section's own Redis.
 const SHELL: &str = r#"
@@ -76,8 +76,8 @@ pub fn run(section: &Section) -> Section {
     scene.printed
 }
 
-fn folder_of(program: &str) -> PathBuf {
-    Path::new(service_command(program).get_program()).parent().unwrap().to_owned()
+fn folder_of(command: &Command) -> PathBuf {
+    Path::new(command.get_program()).parent().unwrap().to_owned()
 }
 
 impl Scene {
@@ -161,17 +161,14 @@ impl Scene {
     }
 
     fn start(&mut self, piece: usize, terminal: &str, command: &str) -> Running {
-        let mut shell = Command::new("sh");
-        for variable in DEVELOPERS_OWN {
-            shell.env_remove(variable);
-        }
+        let mut shell = without_developers_own(Command::new("sh"));
         shell
             .args([
                 "-c",
                 &format!("{SHELL}\n{}", command.replace(":6379", &format!(":{}", self.port))),
             ])
-            .env("BINARIES", folder_of("subscriber"))
-            .env("EXAMPLES", folder_of("get_message"))
+            .env("BINARIES", folder_of(&service_command("subscriber")))
+            .env("EXAMPLES", folder_of(&example_command("get_message")))
             .env("DEMO", demo(&[]).get_program())
             .env("PORT", self.port.to_string())
             .env("REDIS_URL", format!("redis://localhost:{}", self.port));

@@ -26,10 +26,6 @@ pub const RANDOM: [&str; 8] = [
     "Record turnout expected on Sunday.",
 ];
 
-/// What the developer has set must not change what the tests see.
-pub const DEVELOPERS_OWN: [&str; 5] =
-    ["REDIS_URL", "REDIS_PASSWORD_FILE", "RUST_LOG", "NO_COLOR", "CLICOLOR_FORCE"];
-
 pub struct Terminal {
     process: Process,
     stdout: Receiver<String>,
@@ -137,25 +133,33 @@ impl Ended {
     }
 }
 
-/// The command that runs a service, `local-redis` or an example of `crates/pubsub`.
+/// The command that runs a service, or `local-redis`.
 pub fn service_command(name: &str) -> Command {
     static BINARIES: OnceLock<Binaries> = OnceLock::new();
-    let packages = [&SERVICES[..], &["local-redis", "pubsub"]].concat();
+    let packages = [&SERVICES[..], &["local-redis"]].concat();
     let binaries = BINARIES.get_or_init(|| Binaries::build(&packages).unwrap());
-    let mut command = binaries.command(name).unwrap();
-    for variable in DEVELOPERS_OWN {
-        command.env_remove(variable);
-    }
-    command
+    without_developers_own(binaries.command(name).unwrap())
+}
+
+/// The command that runs an example of `crates/pubsub`.
+pub fn example_command(name: &str) -> Command {
+    static EXAMPLES: OnceLock<Binaries> = OnceLock::new();
+    let examples = EXAMPLES.get_or_init(|| Binaries::build_examples(&["pubsub"]).unwrap());
+    without_developers_own(examples.command(name).unwrap())
 }
 
 /// The command that runs `cargo demo`.
 pub fn demo(arguments: &[&str]) -> Command {
     // The services are built here first: that may take longer than a test has patience.
     service_command("subscriber");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+    let mut command = without_developers_own(Command::new(env!("CARGO_BIN_EXE_demo")));
     command.args(arguments);
-    for variable in DEVELOPERS_OWN {
+    command
+}
+
+/// What the developer has set must not change what the tests see.
+pub fn without_developers_own(mut command: Command) -> Command {
+    for variable in ["REDIS_URL", "REDIS_PASSWORD_FILE", "RUST_LOG", "NO_COLOR", "CLICOLOR_FORCE"] {
         command.env_remove(variable);
     }
     command
