@@ -16,7 +16,8 @@
 //!
 //! Each difficulty has a file of its own: `link.rs` (one connection and its heartbeat),
 //! `outage.rs` (how to wait and what to say meanwhile), `gate.rs` (what may be told when),
-//! `inbox.rs` (bounded memory), `tls.rs` (whom to trust), and `driver.rs`, which puts them together.
+//! `inbox.rs` (bounded memory), `tls.rs` (whom to trust), and `driver.rs`, which puts them
+//! together.
 
 mod address;
 mod driver;

@@ -28,7 +28,7 @@ use std::sync::{PoisonError, RwLock};
 
 use libtest_mimic::{Arguments, Trial};
 use local_redis::{LocalRedis, Server};
-use terminal::connection;
+use terminal::{connection, service_command};
 
 /// A fault: its name and what is to be seen.
 type Fault = (&'static str, fn());
@@ -55,6 +55,10 @@ fn main() -> ExitCode {
     // Far more than there are cores, as nearly all of them wait.
     arguments.test_threads.get_or_insert(12);
     let missing = Server::real().is_none();
+    if !missing && !arguments.list {
+        // Builds the services, so that no fault's time goes into that.
+        service_command("subscriber");
+    }
     let required = std::env::var_os("REQUIRE_REAL_REDIS").is_some_and(|value| value == "1");
     let trial = |(name, fault): Fault, alone: bool| {
         let name = match missing {

@@ -31,7 +31,8 @@ struct Blocked {
 impl Blocked {
     fn start(redis: &LocalRedis) -> Blocked {
         let mut command = service_command("subscriber");
-        command.arg("--json").env("REDIS_URL", redis.url()).stdout(Stdio::piped());
+        command.arg("--json").env("REDIS_URL", redis.url());
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = Leashed::spawn(&mut command).unwrap();
         let stdout = BufReader::new(process.child().stdout.take().unwrap());
         eventually("it subscribes", || subscribers(redis, "notifications") == 1);
