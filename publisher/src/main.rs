@@ -3,7 +3,6 @@
 mod args;
 mod messages;
 
-use std::future::pending;
 use std::pin::pin;
 use std::process::ExitCode;
 
@@ -29,19 +28,11 @@ async fn publisher(args: Args, output: Output, shutdown: Shutdown) -> anyhow::Re
     let publisher = Publisher::connect(&args.redis.url()?).await?;
     output.line(format!("Publisher: Sending messages to {}...", channels(&args.channels))).await?;
 
+    publisher.close_when(shutdown.wait());
     let messages = messages(&args, &publisher).take_until(shutdown.wait());
     let mut answers = pin!(publisher.publish_all(messages));
-    // Beside the messages, not after the last one: a Redis that hangs keeps that waiting.
-    let mut close = pin!(async {
-        shutdown.wait().await;
-        publisher.close();
-        pending().await
-    });
     let mut unconfirmed = 0;
-    while let Some((channel, message, answer)) = tokio::select! {
-        next = answers.next() => next,
-        never = &mut close => never,
-    } {
+    while let Some((channel, message, answer)) = answers.next().await {
         let to = match args.channels.len() {
             1 => String::new(),
             _ => format!(" to '{}'", text(channel)),

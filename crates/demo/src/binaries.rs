@@ -57,8 +57,18 @@ fn of(packages: &[&str]) -> CargoBuild {
 }
 
 fn run_cargo(build: CargoBuild) -> anyhow::Result<Binaries> {
-    let mut cargo =
-        build.into_command().stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    let mut cargo = build.into_command();
+    // Cargo has told us about our own package. Build scripts that look at such variables (ring's
+    // does) would take them for a change, here and again in the next build outside.
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_string_lossy().starts_with("CARGO_PKG_")
+            || variable == "CARGO_MANIFEST_DIR"
+            || variable == "CARGO_MANIFEST_LINKS"
+        {
+            cargo.env_remove(variable);
+        }
+    }
+    let mut cargo = cargo.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
     let messages = cargo.stdout.take().context("cargo has no stdout")?;
     let mut binaries = HashMap::new();
     for message in BufReader::new(messages).lines() {

@@ -415,6 +415,22 @@ fn a_stdout_that_nobody_reads_does_not_stop_the_end() {
 }
 
 #[test]
+fn a_stdout_that_takes_nothing_is_an_error() {
+    let redis = LocalRedis::start().unwrap();
+    for (service, arguments) in [("publisher", &["--count", "3"][..]), ("subscriber", &[])] {
+        let mut command = service_command(service);
+        command.args(arguments).env("REDIS_URL", redis.url());
+        // Not on macOS, which has no such device.
+        let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else { return };
+        let output = command.stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.starts_with("error: cannot write to stdout: "), "{stderr}");
+    }
+}
+
+#[test]
 fn help_shows_examples() {
     for service in ["publisher", "subscriber", "pattern-subscriber"] {
         let ended = Terminal::start_command(service_command(service).arg("--help")).end().with(0);

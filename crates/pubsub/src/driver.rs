@@ -81,16 +81,16 @@ impl Driver {
     async fn stay_subscribed(&mut self) {
         loop {
             if let Some(link) = self.link.clone() {
-                let reason = tokio::select! {
-                    reason = link.lost() => reason,
+                let loss = tokio::select! {
+                    loss = link.lost() => loss,
                     () = self.execute_commands(&link) => return,
                 };
                 // A Redis that only hung may wake up again and deliver what it still holds for
                 // this connection. The new one will be subscribed too: hear each message once.
                 self.gate.shut();
                 self.link = None;
-                self.outages.begin(&reason);
-                self.inbox.push(Event::Disconnected { reason });
+                self.outages.begin(&loss);
+                self.inbox.push(Event::Disconnected { reason: loss.reason });
             }
             self.reconnect().await;
         }
@@ -133,6 +133,7 @@ impl Driver {
     async fn reconnect(&mut self) {
         loop {
             self.outages.wait().await;
+            self.unsubscribe_without_connection();
             match self.connect_and_subscribe().await {
                 Ok((link, gate)) => {
                     let (gap, attempts) = self.outages.end();
@@ -142,6 +143,19 @@ impl Driver {
                 }
                 Err(error) => self.outages.failed(&error),
             }
+        }
+    }
+
+    /// What is to be unsubscribed from is not subscribed to again. It can't wait for the
+    /// connection: perhaps there is none just because Redis refuses that very channel now.
+    fn unsubscribe_without_connection(&mut self) {
+        while let Some(command) = self.unfinished.take().or_else(|| self.commands.try_recv().ok()) {
+            if matches!(command.change, Change::Subscribe | Change::PSubscribe) {
+                self.unfinished = Some(command);
+                return;
+            }
+            self.remember(command.change, command.names);
+            let _ = command.answer.send(Ok(()));
         }
     }
 

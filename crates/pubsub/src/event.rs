@@ -64,15 +64,17 @@ pub enum Event {
         /// How many.
         count: u64,
     },
-    /// The connection to Redis is gone. What is published from now on until `Reconnected` does
-    /// not arrive, and cannot be counted: Redis keeps nothing for an absent subscriber.
+    /// The connection to Redis is gone. What is published until `Reconnected` does not arrive, and
+    /// cannot be counted: Redis keeps nothing for an absent subscriber. Where Redis or the network
+    /// hung, up to 4 s before this event belong to the gap too.
     Disconnected {
         /// Why, as far as this side can tell.
         reason: String,
     },
     /// The connection is back, and every subscription with it (each is confirmed next).
     Reconnected {
-        /// How long there was no connection.
+        /// How long messages may be missing: from the last moment at which the old connection
+        /// was known to work.
         gap: Duration,
         /// How many attempts it took.
         attempts: u32,

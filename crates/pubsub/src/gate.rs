@@ -68,7 +68,7 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
-    use std::task::{Context, Poll, Waker};
+    use futures_util::{FutureExt, StreamExt};
 
     use super::*;
 
@@ -81,12 +81,8 @@ mod tests {
     }
 
     fn read(inbox: &Inbox) -> Vec<Event> {
-        let mut context = Context::from_waker(Waker::noop());
-        std::iter::from_fn(|| match inbox.poll_next(&mut context) {
-            Poll::Ready(event) => event,
-            Poll::Pending => None,
-        })
-        .collect()
+        let mut reader = inbox.reader();
+        std::iter::from_fn(|| reader.next().now_or_never().flatten()).collect()
     }
 
     #[test]

@@ -7,9 +7,12 @@
 //! bounds is reached the newest message is dropped and counted, and the count stands in the
 //! queue exactly where the message would have been.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use futures_util::stream::Stream;
 
 use crate::Event;
 
@@ -86,14 +89,21 @@ pub(crate) struct Inbox {
 
 struct State {
     queue: Queue,
-    readers: Vec<Waker>,
+    /// Those who wait, each under a number of its own, so that who gives up can be forgotten.
+    waiting: BTreeMap<u64, Waker>,
+    readers: u64,
     closed: bool,
 }
 
 impl Inbox {
     pub(crate) fn new() -> Inbox {
         Inbox {
-            state: Mutex::new(State { queue: Queue::new(), readers: Vec::new(), closed: false }),
+            state: Mutex::new(State {
+                queue: Queue::new(),
+                waiting: BTreeMap::new(),
+                readers: 0,
+                closed: false,
+            }),
         }
     }
 
@@ -102,35 +112,59 @@ impl Inbox {
         if !state.closed {
             state.queue.push(event);
         }
-        state.readers.drain(..).for_each(Waker::wake);
-    }
-
-    /// The next event; waits for one while the inbox is open, and gives `None` once it is closed
-    /// and empty.
-    pub(crate) fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        let mut state = self.lock();
-        if let Some(event) = state.queue.pop() {
-            return Poll::Ready(Some(event));
-        }
-        if state.closed {
-            return Poll::Ready(None);
-        }
-        if !state.readers.iter().any(|r| r.will_wake(context.waker())) {
-            state.readers.push(context.waker().clone());
-        }
-        Poll::Pending
+        state.wake_all();
     }
 
     /// Takes nothing more. What waits can still be read.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        state.readers.drain(..).for_each(Waker::wake);
+        state.wake_all();
+    }
+
+    /// A stream of the events, which ends when the inbox is closed and empty.
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        let mut state = self.lock();
+        state.readers += 1;
+        Reader { inbox: self, number: state.readers }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic while the lock was held leaves the queue as it was before or after one event.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wake_all(&mut self) {
+        std::mem::take(&mut self.waiting).into_values().for_each(Waker::wake);
+    }
+}
+
+pub(crate) struct Reader<'a> {
+    inbox: &'a Inbox,
+    number: u64,
+}
+
+impl Stream for Reader<'_> {
+    type Item = Event;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        let mut state = self.inbox.lock();
+        if let Some(event) = state.queue.pop() {
+            return Poll::Ready(Some(event));
+        }
+        if state.closed {
+            return Poll::Ready(None);
+        }
+        state.waiting.insert(self.number, context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        self.inbox.lock().waiting.remove(&self.number);
     }
 }
 
@@ -216,5 +250,15 @@ mod tests {
         let events = drain(&mut queue);
         assert_eq!(events.len(), MAX_MESSAGES + 1);
         assert_eq!(events.last(), Some(&Event::Missed { count: 1000 }));
+    }
+
+    #[test]
+    fn forgets_readers_that_gave_up() {
+        use futures_util::{FutureExt, StreamExt};
+        let inbox = Inbox::new();
+        for _ in 0..10 {
+            assert_eq!(inbox.reader().next().now_or_never(), None);
+        }
+        assert!(inbox.lock().waiting.is_empty());
     }
 }

@@ -12,7 +12,7 @@ use redis::{
 };
 use tokio::sync::Notify;
 use tokio::task::coop;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::address::Address;
 use crate::{Error, Event};
@@ -23,9 +23,6 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const PING_EVERY: Duration = Duration::from_secs(3);
 /// How long that may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Why a connection is gone that did not just fall silent. (The redis crate does not tell more.)
-const CLOSED: &str = "Redis closed the connection";
 
 /// The four commands that change what a connection is subscribed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,38 +120,61 @@ impl Link {
         answers
     }
 
-    /// Returns when the connection is gone, and why.
+    /// Returns when the connection is gone.
     ///
     /// Redis that ends closes its connections, which is seen at once. A Redis that hangs, or a
-    /// network that swallows packets, closes nothing: only a PING without an answer shows it.
-    pub(crate) async fn lost(&self) -> String {
+    /// network that swallows packets, closes nothing: only a PING without an answer shows it. So
+    /// does, unjustly, a single message that takes more than a second to arrive: the redis crate
+    /// shows whole messages, not bytes.
+    pub(crate) async fn lost(&self) -> Loss {
         tokio::select! {
-            () = self.signs.closed.notified() => CLOSED.to_owned(),
-            reason = self.heartbeat() => reason,
+            () = self.signs.closed.notified() => Loss::closed(),
+            loss = self.heartbeat() => loss,
         }
     }
 
-    async fn heartbeat(&self) -> String {
+    async fn heartbeat(&self) -> Loss {
         let mut connection = self.connection.clone();
+        let mut alive = Instant::now();
         loop {
             sleep(PING_EVERY).await;
             let before = self.signs.life.load(Ordering::Relaxed);
             let ping = redis::cmd("PING");
             match timeout(PING_TIMEOUT, ping.exec_async(&mut connection)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) if error.is_io_error() => return CLOSED.to_owned(),
-                // Redis is there and says that this user may not PING: a sign of life as well.
-                Ok(Err(_)) => {}
+                Ok(Err(error)) if error.is_io_error() => return Loss::closed(),
+                // An error is an answer too: Redis is there, and this user may not PING.
+                Ok(_) => {}
                 // In a flood the answer stands in line behind the messages. A connection that
                 // still delivers is alive, however late the answer is.
                 Err(_) if self.signs.life.load(Ordering::Relaxed) != before => {}
-                Err(_) => return format!("no answer to PING within {PING_TIMEOUT:?}"),
+                Err(_) => {
+                    let reason = format!("no answer to PING within {PING_TIMEOUT:?}");
+                    return Loss { reason, since: alive };
+                }
             }
+            alive = Instant::now();
         }
     }
 }
 
-/// Makes the task that reads from the socket yield every hundred messages or so.
+/// Why a connection is gone, and since when: the last moment at which it was known to work.
+pub(crate) struct Loss {
+    pub(crate) reason: String,
+    pub(crate) since: Instant,
+}
+
+impl Loss {
+    pub(crate) fn now(reason: String) -> Loss {
+        Loss { reason, since: Instant::now() }
+    }
+
+    fn closed() -> Loss {
+        // The redis crate does not tell more.
+        Loss::now("Redis closed the connection".to_owned())
+    }
+}
+
+/// Makes the task that reads from the socket yield after each read that brought many messages.
 ///
 /// In a flood there is always more to read, and that task would go on for 8 MB (128 reads of
 /// 64 KiB) before tokio makes it pause: more messages than the inbox takes, dropped before a

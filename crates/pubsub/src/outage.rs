@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::Error;
+use crate::link::Loss;
 
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
@@ -34,12 +35,13 @@ impl Outages {
         }
     }
 
-    pub(crate) fn begin(&mut self, reason: &str) {
+    pub(crate) fn begin(&mut self, loss: &Loss) {
         tracing::warn!(
-            "lost the connection to Redis at {}: {reason}; connecting again",
-            self.address
+            "lost the connection to Redis at {}: {}; connecting again",
+            self.address,
+            loss.reason
         );
-        self.since = Instant::now();
+        self.since = loss.since;
         self.attempts = 0;
         self.reported.clear();
         self.delay = first_delay(self.connected_at.elapsed(), self.delay);
@@ -62,7 +64,7 @@ impl Outages {
         }
     }
 
-    /// The connection is back: how long it was gone, and how many attempts it took.
+    /// The connection is back: how long it may have been gone, and how many attempts it took.
     pub(crate) fn end(&mut self) -> (Duration, u32) {
         self.connected_at = Instant::now();
         let gap = self.since.elapsed();

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::Error;
 use crate::address::Address;
 use crate::error::said;
-use crate::link::Link;
+use crate::link::{Link, Loss};
 use crate::outage::Outages;
 
 /// How many messages are sent together, and how many [`Publisher::publish_all`] has on their
@@ -79,7 +79,7 @@ impl Publisher {
     /// On a cluster Redis counts only those of the node it was asked on.
     ///
     /// Messages are sent in the order in which these calls were first polled; those that wait at
-    /// the same time are sent together.
+    /// the same time are sent together. Given up before the answer, the message may still be sent.
     ///
     /// # Errors
     ///
@@ -130,6 +130,16 @@ impl Publisher {
     pub fn close(&self) {
         self.closing.notify_one();
     }
+
+    /// Ends the publisher as [`close`](Self::close) does, when `signal` comes. The signal is heard
+    /// also while everybody waits for the answers of a Redis that hangs.
+    pub fn close_when(&self, signal: impl Future<Output = ()> + Send + 'static) {
+        let closing = self.closing.clone();
+        tokio::spawn(async move {
+            signal.await;
+            closing.notify_one();
+        });
+    }
 }
 
 impl Drop for Publisher {
@@ -152,20 +162,22 @@ async fn publish_for_ever(
     let mut outages = Outages::new(&address.shown);
     let mut sent = Vec::new();
     loop {
-        let reason = tokio::select! {
-            reason = link.lost() => reason,
+        let loss = tokio::select! {
+            loss = link.lost() => loss,
             error = publish_queued(&link, &mut queue, &mut sent) => match error {
-                Some(error) => said(&error),
+                Some(error) => Loss::now(said(&error)),
                 None => return,
             },
         };
+        // What it still holds must not be sent any more once it was called unconfirmed.
+        drop(link);
         connected.send_replace(false);
-        outages.begin(&reason);
+        outages.begin(&loss);
         // These may have reached Redis.
-        sent.drain(..).for_each(|message| refuse(message, &reason));
+        sent.drain(..).for_each(|message| refuse(message, &loss.reason));
         link = tokio::select! {
             link = reconnect(&address, &mut outages) => link,
-            () = refuse_queued(&mut queue, &reason) => return,
+            () = refuse_queued(&mut queue, &loss.reason) => return,
         };
         connected.send_replace(true);
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::stream::{Stream, poll_fn};
+use futures_util::stream::Stream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
@@ -74,7 +74,8 @@ impl PubSub {
     }
 
     /// Subscribes to channels, and returns when Redis has confirmed all of them (each also comes
-    /// as [`Event::Subscribe`]). During an outage it waits for the connection to be back.
+    /// as [`Event::Subscribe`]). During an outage it waits for the connection to be back. Given up
+    /// before that (as by a timeout), it may still come about.
     ///
     /// # Errors
     ///
@@ -103,6 +104,7 @@ impl PubSub {
 
     /// Ends subscriptions to channels. Returns when Redis has confirmed (each also comes as
     /// [`Event::Unsubscribe`]); no message of these channels is added to the events after that.
+    /// In an outage there is nothing to confirm: they are left out when the connection is back.
     ///
     /// # Errors
     ///
@@ -133,7 +135,7 @@ impl PubSub {
     /// `listen` or [`get_message`](Self::get_message) goes on where it ended. Each event goes to
     /// one reader only.
     pub fn listen(&self) -> impl Stream<Item = Event> + Unpin + '_ {
-        poll_fn(|context| self.inbox.poll_next(context))
+        self.inbox.reader()
     }
 
     /// The next event, if there is one within `timeout`. `Duration::ZERO` only looks.

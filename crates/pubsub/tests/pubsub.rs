@@ -146,6 +146,64 @@ async fn publishing_many_keeps_the_order() {
     }
 }
 
+/// On one thread, with more to read at once than the inbox holds.
+#[tokio::test]
+async fn a_reader_has_its_turn_in_a_flood() {
+    let (redis, pubsub, _publisher) = start().await;
+    pubsub.subscribe(["a"]).await.unwrap();
+    next(&pubsub).await;
+    // Blocking, so that everything waits in Redis and in the socket until all is published.
+    let mut connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
+    for _ in 0..150 {
+        let mut pipe = redis::pipe();
+        for _ in 0..1000 {
+            pipe.cmd("PUBLISH").arg("a").arg("x").ignore();
+        }
+        pipe.query::<()>(&mut connection).unwrap();
+    }
+    for number in 0..150_000 {
+        assert_eq!(next(&pubsub).await, message("a", "x"), "after {number}");
+    }
+}
+
+#[tokio::test]
+async fn a_channel_that_is_refused_now_can_be_given_up_in_an_outage() {
+    let (mut redis, pubsub, publisher) = start().await;
+    pubsub.subscribe(["a", "b"]).await.unwrap();
+    redis.kill().unwrap();
+    while !matches!(next(&pubsub).await, Event::Disconnected { .. }) {}
+    timeout(PATIENCE, pubsub.unsubscribe(["a"])).await.unwrap().unwrap();
+    redis.restart().unwrap();
+    assert!(matches!(next(&pubsub).await, Event::Reconnected { .. }));
+    assert_eq!(next(&pubsub).await, subscribe("b", 1));
+    publisher.connected().await;
+    assert_eq!(publisher.publish("a", "1").await, Ok(0));
+}
+
+#[tokio::test]
+async fn a_publisher_waits_for_its_connection_and_can_be_closed() {
+    let (mut redis, _pubsub, publisher) = start().await;
+    redis.process().signal(local_redis::Signal::STOP);
+    let closing = async {
+        publisher.close();
+        std::future::pending::<()>().await
+    };
+    let error = tokio::select! {
+        answer = timeout(PATIENCE, publisher.publish("a", "1")) => answer.unwrap().unwrap_err(),
+        () = closing => unreachable!(),
+    };
+    assert_eq!(error.to_string(), "not confirmed: the publisher was closed");
+
+    redis.restart().unwrap();
+    let publisher = Publisher::connect(&redis.url()).await.unwrap();
+    publisher.connected().await;
+    redis.kill().unwrap();
+    while publisher.publish("a", "1").await.is_ok() {}
+    // There is nothing to come back to.
+    let waited = timeout(Duration::from_millis(300), publisher.connected()).await;
+    assert!(waited.is_err(), "it says that it is connected");
+}
+
 #[tokio::test]
 async fn comes_back_after_a_restart_with_every_subscription() {
     let (mut redis, pubsub, publisher) = start().await;

@@ -7,7 +7,6 @@ use url::Url;
 /// The arguments that all services share.
 #[derive(clap::Args)]
 pub struct RedisArgs {
-    /// Where Redis is: redis://[user:password@]host[:port][/db]
     // A string for clap, parsed later by our own code: clap would repeat a refused value in its
     // error, and shows the environment's in --help. Both may hold a password.
     #[arg(
@@ -15,6 +14,7 @@ pub struct RedisArgs {
         value_name = "URL",
         env = "REDIS_URL",
         hide_env_values = true,
+        help = "Where Redis is: redis://[user:password@]host[:port][/db]",
         default_value = "redis://localhost:6379/0"
     )]
     redis_url: String,

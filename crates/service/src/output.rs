@@ -25,7 +25,8 @@ struct Shared {
     printed: Mutex<Vec<u8>>,
     not_empty: Notify,
     thread: mpsc::Sender<Job>,
-    error: Mutex<Option<io::Error>>,
+    /// Why the thread has ended, for everybody who asks.
+    error: Mutex<Option<(io::ErrorKind, String)>>,
 }
 
 enum Job {
@@ -45,9 +46,12 @@ impl Output {
         std::thread::spawn({
             let shared = shared.clone();
             move || {
-                if let Err(error) = write_all(jobs) {
-                    *lock(&shared.error) = Some(error);
+                let mut jobs = jobs;
+                if let Err(error) = write_all(&mut jobs) {
+                    *lock(&shared.error) = Some((error.kind(), error.to_string()));
                 }
+                // Dropped only now: who finds the thread gone also finds the reason.
+                drop(jobs);
             }
         });
         // On a runtime of one thread this task gets its turn when the service has nothing more
@@ -123,14 +127,28 @@ impl Output {
         Ok(())
     }
 
-    /// Why the thread has ended.
+    /// Returns when stdout can't be written to, and why.
+    pub(crate) async fn failed(&self) -> io::Error {
+        self.0.thread.closed().await;
+        self.error()
+    }
+
+    /// Whether stdout has not taken yet what was printed.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.0.thread.capacity() == 0 || !lock(&self.0.printed).is_empty()
+    }
+
     fn error(&self) -> io::Error {
-        let error = lock(&self.0.error).take();
-        error.unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())
+        match &*lock(&self.0.error) {
+            Some((kind, error)) => {
+                io::Error::new(*kind, format!("cannot write to stdout: {error}"))
+            }
+            None => io::Error::other("cannot write to stdout any more"),
+        }
     }
 }
 
-fn write_all(mut jobs: mpsc::Receiver<Job>) -> io::Result<()> {
+fn write_all(jobs: &mut mpsc::Receiver<Job>) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     while let Some(job) = jobs.blocking_recv() {
         match job {

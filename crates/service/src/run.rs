@@ -66,10 +66,23 @@ where
         };
         let result = tokio::select! {
             result = whole_run => result,
-            () = impatience(&shutdown) => Ok(()),
+            error = output.failed() => Err(error.into()),
+            () = impatience(&shutdown) => {
+                if output.is_behind() {
+                    tracing::warn!("stdout was not read in time: the last messages are not printed");
+                }
+                Ok(())
+            }
             () = reader_gone() => Ok(()),
         };
-        if shutdown.came() { Ok(()) } else { result }
+        match result {
+            // Redis may well be gone too by then, which is no failure of a service that ends.
+            Err(error) if shutdown.came() => {
+                tracing::warn!("while ending: {error:#}");
+                Ok(())
+            }
+            result => result,
+        }
     });
     // Dropping the runtime would wait for a name lookup that hangs.
     runtime.shutdown_background();
