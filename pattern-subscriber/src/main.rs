@@ -12,7 +12,7 @@ use service::{Output, RedisArgs, Shutdown, json, plural, quoted, text};
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Args {
-    /// The patterns to subscribe to: * any characters, ? one, [ab] one of these, \ none of that
+    /// The patterns to subscribe to: * stands for any characters, ? for one
     #[arg(value_name = "PATTERN", default_value = "news:*")]
     patterns: Vec<String>,
 

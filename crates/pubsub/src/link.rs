@@ -179,7 +179,9 @@ impl Loss {
 /// In a flood there is always more to read, and that task would go on for 8 MB (128 reads of
 /// 64 KiB) before tokio makes it pause: more messages than the inbox takes, dropped before a
 /// reader on the same thread had its turn. So each message takes from the task's budget what a
-/// read takes; when it is used up, the next read waits until the others have had theirs.
+/// read takes; when it is used up, the next read waits until the others have had theirs. (One
+/// read brings as much as the largest message so far. After one of more than 1 MiB that can be
+/// more of the smallest messages than the inbox takes: counted as missed then, like any other.)
 fn leave_a_turn_to_the_reader() {
     let mut nobody = Context::from_waker(Waker::noop());
     if coop::has_budget_remaining()

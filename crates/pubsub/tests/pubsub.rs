@@ -149,9 +149,13 @@ async fn publishing_many_keeps_the_order() {
 /// On one thread, with more to read at once than the inbox holds.
 #[tokio::test]
 async fn a_reader_has_its_turn_in_a_flood() {
-    let (redis, pubsub, _publisher) = start().await;
+    let (redis, pubsub, publisher) = start().await;
     pubsub.subscribe(["a"]).await.unwrap();
     next(&pubsub).await;
+    // A large message, after which the connection reads large pieces.
+    let large = "x".repeat(200 * 1024);
+    publisher.publish("a", &large).await.unwrap();
+    assert_eq!(next(&pubsub).await, message("a", &large));
     // Blocking, so that everything waits in Redis and in the socket until all is published.
     let mut connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
     for _ in 0..150 {

@@ -14,7 +14,6 @@ mod least_privilege;
 mod running;
 mod stack;
 #[path = "../terminal/mod.rs"]
-#[allow(dead_code, reason = "services.rs uses the rest")]
 mod terminal;
 
 use std::process::ExitCode;

@@ -19,7 +19,6 @@ mod reconnecting;
 mod relay;
 mod slow;
 #[path = "../terminal/mod.rs"]
-#[allow(dead_code, reason = "services.rs uses the rest")]
 mod terminal;
 mod tls;
 
