@@ -8,6 +8,7 @@ mod terminal;
 
 use anstyle::RgbColor;
 use anstyle_svg::{Term, VGA};
+use terminal::line::RANDOM;
 use terminal::*;
 
 const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/demo.svg");

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use local_redis::{Leashed, LocalRedis, Signal};
+use terminal::line::RANDOM;
 use terminal::*;
 
 /// The message of a line `Published: message (receivers)`, which must end like this.

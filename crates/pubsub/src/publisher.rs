@@ -23,12 +23,14 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// A publisher, which keeps its connection as a [`PubSub`](crate::PubSub) does.
 ///
-/// ```no_run
+/// ```
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), pubsub::Error> {
-/// let publisher = pubsub::Publisher::connect("redis://localhost").await?;
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let redis = local_redis::LocalRedis::start()?;
+/// # let url = &redis.url();
+/// let publisher = pubsub::Publisher::connect(url).await?;
 /// let receivers = publisher.publish("notifications", "New user registered!").await?;
-/// println!("{receivers} subscribers have it");
+/// assert_eq!(receivers, 0, "nobody has subscribed here");
 /// # Ok(())
 /// # }
 /// ```

@@ -18,24 +18,32 @@ use crate::{Error, Event};
 /// another one listens. Dropping it closes the connection at once; [`close`](Self::close) says
 /// goodbye first.
 ///
-/// ```no_run
+/// ```
 /// use futures_util::StreamExt;
-/// use pubsub::{Event, PubSub};
+/// use pubsub::{Event, PubSub, Publisher};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), pubsub::Error> {
-/// let pubsub = PubSub::connect("redis://localhost").await?;
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let redis = local_redis::LocalRedis::start()?;
+/// # let url = &redis.url();
+/// let pubsub = PubSub::connect(url).await?;
 /// pubsub.subscribe(["notifications"]).await?;
+/// # let publisher = Publisher::connect(url).await?;
+/// # publisher.publish("notifications", "New user registered!").await?;
 ///
 /// let mut events = pubsub.listen();
 /// while let Some(event) = events.next().await {
 ///     match event {
-///         Event::Message { payload, .. } => println!("{}", String::from_utf8_lossy(&payload)),
+///         Event::Message { payload, .. } => {
+///             assert_eq!(payload, b"New user registered!");
+///             break;
+///         }
 ///         Event::Missed { count } => println!("{count} messages came too fast"),
 ///         Event::Disconnected { reason } => println!("{reason}: messages may be missing here"),
 ///         _ => {}
 ///     }
 /// }
+/// pubsub.close().await;
 /// # Ok(())
 /// # }
 /// ```

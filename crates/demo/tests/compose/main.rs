@@ -11,6 +11,7 @@
 
 mod confined;
 mod least_privilege;
+mod readme;
 mod running;
 mod stack;
 #[path = "../terminal/mod.rs"]
@@ -45,6 +46,6 @@ fn main() -> ExitCode {
         };
         Trial::test(name, run).with_ignored_flag(ignored)
     };
-    let tests = [running::TESTS, confined::TESTS, least_privilege::TESTS];
+    let tests = [running::TESTS, confined::TESTS, least_privilege::TESTS, readme::TESTS];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().map(trial).collect()).exit_code()
 }

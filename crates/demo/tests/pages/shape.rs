@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::page::{Block, Piece, Section};
-use crate::terminal::RANDOM;
+use crate::terminal::line::shape_of;
 
 /// The section with everything that differs from run to run replaced by what it is.
 pub fn of(section: &Section) -> String {
@@ -23,7 +23,7 @@ pub fn of(section: &Section) -> String {
 }
 
 fn of_block(block: &Block) -> Block {
-    let lines = block.lines.iter().map(|line| of_line(line));
+    let lines = block.lines.iter().map(|line| shape_of(line));
     // stdout and stderr meet in a terminal in no certain order: the logs are compared apart.
     let (logs, mut lines): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with("<time>"));
     if block.lines.iter().any(|line| line.starts_with("$ cargo demo")) {
@@ -34,42 +34,6 @@ fn of_block(block: &Block) -> Block {
     // As often as it takes until the next command is typed.
     lines.dedup_by(|line, last| line == last && line.starts_with("No message yet"));
     Block { terminal: block.terminal.clone(), lines }
-}
-
-fn of_line(line: &str) -> String {
-    if line.starts_with("$ ") {
-        return line.to_owned();
-    }
-    let mut line = line.to_owned();
-    for random in RANDOM {
-        line = line.replace(random, "<at random>");
-    }
-    for server in ["redis-server", "valkey-server", "meebis"] {
-        line = line.replace(&format!("{server} is ready"), "<server> is ready");
-    }
-    // 2026-11-22T09:30:00.123456Z
-    if let Some((time, rest)) = line.split_once(' ')
-        && time.len() > 20
-        && time.ends_with('Z')
-        && time.as_bytes()[10] == b'T'
-    {
-        line = format!("<time> {}", rest.trim_start());
-    }
-    line = replace_number_after(&line, " after ", "<seconds>");
-    line = replace_number_after(&line, "(os error ", "<number>");
-    line = replace_number_after(&line, "attempts=", "<number>");
-    line = replace_number_after(&line, "\"gap_ms\":", "<number>");
-    line = replace_number_after(&line, "\"attempts\":", "<number>");
-    replace_number_after(&line, "Missed ", "<number>")
-}
-
-fn replace_number_after(line: &str, before: &str, what: &str) -> String {
-    let Some((start, rest)) = line.split_once(before) else { return line.to_owned() };
-    let end = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-    if end.len() == rest.len() {
-        return line.to_owned();
-    }
-    format!("{start}{before}{what}{end}")
 }
 
 /// How many receivers each message had, and how often it was received.

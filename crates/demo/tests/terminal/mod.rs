@@ -3,6 +3,8 @@
 // Each test target takes from here what it needs.
 #![allow(dead_code)]
 
+pub mod line;
+
 use std::process::{Command, ExitStatus};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -13,18 +15,6 @@ use local_redis::{LocalRedis, Signal};
 
 /// No condition that a test waits for takes nearly as long, on the busiest machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What the publishers pick from at random: notifications and, in `cargo demo`, headlines.
-pub const RANDOM: [&str; 8] = [
-    "New user registered!",
-    "Server backup completed.",
-    "Payment received for order #12345.",
-    "System maintenance scheduled for tonight.",
-    "Late result surprises everyone.",
-    "Both sides claim victory.",
-    "The favourite stumbles again.",
-    "Record turnout expected on Sunday.",
-];
 
 pub struct Terminal {
     process: Process,

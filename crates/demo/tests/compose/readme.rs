@@ -1,0 +1,97 @@
+//! The README's part about Compose shows what is printed.
+
+use crate::Test;
+use crate::least_privilege;
+use crate::stack::{PLAIN, Stack, done, root};
+use crate::terminal::line::shape_of;
+
+pub const TESTS: &[Test] = &[
+    ("the_readme_shows_the_services", the_readme_shows_the_services),
+    ("the_readme_shows_the_refusals", the_readme_shows_the_refusals),
+];
+
+/// A command of the README, and what it shows below it.
+struct Shown {
+    command: String,
+    lines: Vec<String>,
+}
+
+fn shown() -> Vec<Shown> {
+    let page = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, section) = page.split_once("\n## Docker Compose\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let mut shown: Vec<Shown> = Vec::new();
+    for block in section.split("```text\n").skip(1) {
+        let (block, _) = block.split_once("```").unwrap();
+        for line in block.lines() {
+            match line.strip_prefix("$ ") {
+                Some(command) => {
+                    shown.push(Shown { command: command.to_owned(), lines: Vec::new() });
+                }
+                None => shown.last_mut().unwrap().lines.push(line.to_owned()),
+            }
+        }
+    }
+    shown
+}
+
+/// Runs `docker compose run ...` or `dc run ...` as it stands there.
+fn run(stack: &Stack, command: &str) -> Vec<String> {
+    let (_, arguments) = command.split_once("run --rm ").unwrap();
+    let arguments = arguments.replace('"', "");
+    let ended = stack.run(&arguments.split(' ').collect::<Vec<_>>()).end();
+    // Compose has its own to say about containers that it makes.
+    let is_ours = |line: &String| !line.contains("Container ") && !line.contains("Network ");
+    ended.stdout.into_iter().chain(ended.stderr).filter(is_ours).collect()
+}
+
+#[track_caller]
+fn is_shown(printed: &[String], lines: &[String], command: &str) {
+    let shapes = |lines: &[String]| lines.iter().map(|line| shape_of(line)).collect::<Vec<_>>();
+    assert_eq!(shapes(printed), shapes(lines), "$ {command}");
+}
+
+fn the_readme_shows_the_services() {
+    let stack = Stack::up(PLAIN);
+    let mut runs = 0;
+    for Shown { command, lines } in shown() {
+        if command.starts_with("docker compose run ") {
+            is_shown(&run(&stack, &command), &lines, &command);
+            runs += 1;
+        }
+    }
+    assert_eq!(runs, 1);
+    // With all that was printed now in the logs: each line of the others stands there.
+    let logs = done(&mut stack.compose(&["logs", "--no-color"]));
+    let logs: Vec<_> = logs.lines().map(shape_of_log).collect();
+    for Shown { command, lines } in shown() {
+        let is_log = command.starts_with("docker compose up") || command.contains(" logs ");
+        for line in lines.iter().filter(|line| is_log && *line != "...") {
+            let (_, text) = shape_of_log(line);
+            let found = logs.iter().any(|log| {
+                if command.contains(" logs ") { log.1 == text } else { *log == shape_of_log(line) }
+            });
+            assert!(found, "$ {command}\n{line}");
+        }
+    }
+}
+
+/// The service of a line of the log, and the shape of what it printed.
+fn shape_of_log(line: &str) -> (String, String) {
+    match line.split_once('|') {
+        Some((service, text)) => (service.trim().to_owned(), shape_of(text.trim())),
+        None => (String::new(), shape_of(line)),
+    }
+}
+
+fn the_readme_shows_the_refusals() {
+    let stack = least_privilege::up();
+    let mut runs = 0;
+    for Shown { command, lines } in shown() {
+        if command.starts_with("dc run ") {
+            is_shown(&run(&stack, &command), &lines, &command);
+            runs += 1;
+        }
+    }
+    assert_eq!(runs, 3);
+}

@@ -1,0 +1,50 @@
+//! What is the same in each run of a line that a service prints, and what differs.
+
+/// What the publishers pick from at random: notifications and, in `cargo demo`, headlines.
+pub const RANDOM: [&str; 8] = [
+    "New user registered!",
+    "Server backup completed.",
+    "Payment received for order #12345.",
+    "System maintenance scheduled for tonight.",
+    "Late result surprises everyone.",
+    "Both sides claim victory.",
+    "The favourite stumbles again.",
+    "Record turnout expected on Sunday.",
+];
+
+/// The line with everything that differs from run to run replaced by what it is.
+pub fn shape_of(line: &str) -> String {
+    if line.starts_with("$ ") {
+        return line.to_owned();
+    }
+    let mut line = line.to_owned();
+    for random in RANDOM {
+        line = line.replace(random, "<at random>");
+    }
+    for server in ["redis-server", "valkey-server", "meebis"] {
+        line = line.replace(&format!("{server} is ready"), "<server> is ready");
+    }
+    // 2026-11-22T09:30:00.123456Z
+    if let Some((time, rest)) = line.split_once(' ')
+        && time.len() > 20
+        && time.ends_with('Z')
+        && time.as_bytes()[10] == b'T'
+    {
+        line = format!("<time> {}", rest.trim_start());
+    }
+    line = replace_number_after(&line, " after ", "<seconds>");
+    line = replace_number_after(&line, "(os error ", "<number>");
+    line = replace_number_after(&line, "attempts=", "<number>");
+    line = replace_number_after(&line, "\"gap_ms\":", "<number>");
+    line = replace_number_after(&line, "\"attempts\":", "<number>");
+    replace_number_after(&line, "Missed ", "<number>")
+}
+
+fn replace_number_after(line: &str, before: &str, what: &str) -> String {
+    let Some((start, rest)) = line.split_once(before) else { return line.to_owned() };
+    let end = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    if end.len() == rest.len() {
+        return line.to_owned();
+    }
+    format!("{start}{before}{what}{end}")
+}
