@@ -1,8 +1,11 @@
 //! The README's part about Compose shows what is printed.
 
+use std::time::Instant;
+
 use crate::Test;
 use crate::least_privilege;
 use crate::stack::{PLAIN, Stack, done, root};
+use crate::terminal::PATIENCE;
 use crate::terminal::line::shape_of;
 
 pub const TESTS: &[Test] = &[
@@ -61,23 +64,31 @@ fn the_readme_shows_the_services() {
         }
     }
     assert_eq!(runs, 1);
-    // With all that was printed now in the logs: each line of the others stands there.
-    let logs = done(&mut stack.compose(&["logs", "--no-color"]));
-    let logs: Vec<_> = logs.lines().map(shape_of_log).collect();
+    // Each line of the others comes to stand in the logs.
     for Shown { command, lines } in shown() {
-        let is_log = command.starts_with("docker compose up") || command.contains(" logs ");
-        for line in lines.iter().filter(|line| is_log && *line != "...") {
-            let (_, text) = shape_of_log(line);
-            let found = logs.iter().any(|log| {
-                if command.contains(" logs ") { log.1 == text } else { *log == shape_of_log(line) }
-            });
-            assert!(found, "$ {command}\n{line}");
+        let of_all = command.starts_with("docker compose up");
+        if !of_all && !command.contains(" logs ") {
+            continue;
+        }
+        for line in lines.iter().filter(|line| *line != "...") {
+            let (service, text) = shape_of_log(line);
+            let start = Instant::now();
+            while !logs(&stack).iter().any(|log| log.1 == text && (!of_all || log.0 == service)) {
+                assert!(start.elapsed() < PATIENCE, "$ {command}\n{line}\n{:#?}", logs(&stack));
+            }
         }
     }
 }
 
+fn logs(stack: &Stack) -> Vec<(String, String)> {
+    let logs = done(&mut stack.compose(&["logs", "--no-color"]));
+    logs.lines().map(shape_of_log).collect()
+}
+
 /// The service of a line of the log, and the shape of what it printed.
 fn shape_of_log(line: &str) -> (String, String) {
+    // Some versions of Compose clear the line first, also where there is no terminal.
+    let line = line.trim_start_matches("\u{1b}[2K");
     match line.split_once('|') {
         Some((service, text)) => (service.trim().to_owned(), shape_of(text.trim())),
         None => (String::new(), shape_of(line)),
