@@ -10,7 +10,7 @@ mod stream;
 mod table;
 mod way;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -112,7 +112,11 @@ async fn compare(args: &Args) -> anyhow::Result<()> {
             Args { markdown: true, .. } => table::markdown(&rows),
             _ => table::terminal(&rows),
         };
-        writeln!(std::io::stdout(), "{text}").context("cannot write to stdout")?;
+        match writeln!(std::io::stdout(), "{text}") {
+            // Whoever read this has gone, and knows.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            result => result.context("cannot write to stdout")?,
+        }
     }
     Ok(())
 }
