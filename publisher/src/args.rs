@@ -22,7 +22,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "count")]
     pub forever: bool,
 
-    /// How long to wait between two messages; 0s: as fast as Redis takes them
+    /// How long to wait between two messages, such as 2s or 100ms; 0s: as fast as Redis takes them
     #[arg(long, value_name = "TIME", default_value = "2s")]
     #[arg(value_parser = humantime::parse_duration)]
     pub interval: Duration,

@@ -44,7 +44,7 @@ async fn publisher(args: Args, output: Output, shutdown: Shutdown) -> anyhow::Re
             }
             // Redis may have taken it or not. Sending it again could deliver it twice.
             Err(error) => {
-                tracing::warn!("{error}: {}{to}", text(message));
+                tracing::warn!("Published{to}: {} ({error})", text(message));
                 unconfirmed += 1;
             }
         }

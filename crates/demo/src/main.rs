@@ -32,7 +32,7 @@ struct Args {
     #[arg(long, conflicts_with = "count")]
     forever: bool,
 
-    /// How long each publisher waits between two messages
+    /// How long each publisher waits between two messages, such as 2s or 100ms
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     interval: String,
 
@@ -202,7 +202,7 @@ impl Demo {
         self.show_until_ended(&SUBSCRIBERS)?;
         let (published, arrived) = (self.tally.published(), self.tally.arrived());
         writeln!(std::io::stdout(), "Published {published} messages, received {arrived}.")?;
-        ensure!(published == arrived, "{} messages did not arrive", published - arrived);
+        ensure!(published == arrived, "{} of them did not arrive", published - arrived);
         Ok(())
     }
 }

@@ -70,7 +70,7 @@ fn on_path(name: &str) -> Option<PathBuf> {
 }
 
 fn installed_meebis() -> anyhow::Result<PathBuf> {
-    let root = target_folder().join(format!("meebis-{MEEBIS}"));
+    let root = target_folder()?.join(format!("meebis-{MEEBIS}"));
     let program = root.join("bin/meebis");
     std::fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
     // Several test processes may come at once; one installs, the others wait here.
@@ -118,8 +118,8 @@ fn path_with(folder: &Path) -> anyhow::Result<OsString> {
     Ok(std::env::join_paths(folders)?)
 }
 
-fn target_folder() -> PathBuf {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+fn target_folder() -> anyhow::Result<PathBuf> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     // Where the variable holds a relative path, cargo was most likely started in the workspace.
-    workspace.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+    Ok(workspace.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into())))
 }

@@ -11,7 +11,8 @@ pub(crate) struct Address {
 
 impl Address {
     pub(crate) fn parse(url: &str) -> Result<Address, Error> {
-        let url = redis::parse_redis_url(url).ok_or_else(|| refused("it is none"))?;
+        let url = redis::parse_redis_url(url)
+            .ok_or_else(|| refused("it does not begin with redis:// or the like"))?;
         // The redis crate takes these in silence, and goes on without them.
         let in_query = |names: &[&str]| url.query_pairs().any(|(key, _)| names.contains(&&*key));
         let is_socket = url.scheme().ends_with("unix");

@@ -6,7 +6,7 @@ use redis::{ErrorKind, RedisError};
 pub enum Error {
     /// The address is not one that this crate understands. The address itself is not repeated
     /// here: it may hold a password.
-    #[error("not a Redis URL ({reason}); it looks like redis://[user:password@]host[:port][/db]")]
+    #[error("not a Redis URL ({reason}); write redis://[user:password@]host[:port][/db]")]
     Url {
         /// What is wrong with it.
         reason: String,

@@ -20,7 +20,7 @@ pub struct RedisArgs {
     redis_url: String,
 
     /// A file with the password, where the URL has none
-    #[arg(long, value_name = "PATH", env = "REDIS_PASSWORD_FILE")]
+    #[arg(long, value_name = "PATH", env = "REDIS_PASSWORD_FILE", hide_env_values = true)]
     redis_password_file: Option<PathBuf>,
 }
 
