@@ -184,6 +184,15 @@ pub fn subscribers(redis: &LocalRedis, channel: &str) -> u64 {
     count
 }
 
+/// Waits until Redis has noticed that they are gone.
+#[track_caller]
+pub fn nobody_is_subscribed(redis: &LocalRedis) {
+    let start = Instant::now();
+    while subscribers(redis, "notifications") > 0 {
+        assert!(start.elapsed() < PATIENCE, "somebody is still subscribed");
+    }
+}
+
 /// Publishes without a service; returns the number of receivers.
 pub fn publish(redis: &LocalRedis, channel: &[u8], payload: &[u8]) -> u64 {
     redis::cmd("PUBLISH").arg(channel).arg(payload).query(&mut connection(redis)).unwrap()
