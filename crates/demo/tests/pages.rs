@@ -52,7 +52,26 @@ fn main() -> ExitCode {
                 .push(Trial::test(name, run).with_ignored_flag(ignored && !real_redis_is_required));
         }
     }
+    trials.push(Trial::test("README.md: its Rust stands in the subscriber", shown_rust));
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// What the README quotes is what the service does, line by line.
+fn shown_rust() -> Result<(), Failed> {
+    let top = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = std::fs::read_to_string(top.join("README.md"))?;
+    let source = std::fs::read_to_string(top.join("subscriber/src/main.rs"))?;
+    let (_, block) = page.split_once("```rust\n").ok_or("the README quotes no Rust")?;
+    let (block, _) = block.split_once("```").ok_or("the block does not end")?;
+    let mut source = source.lines().map(str::trim);
+    for line in block.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if !source.any(|it| it == line) {
+            return Err(
+                format!("not in subscriber/src/main.rs, or in another order: {line}").into()
+            );
+        }
+    }
+    Ok(())
 }
 
 fn files() -> Vec<PathBuf> {
