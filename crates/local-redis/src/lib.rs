@@ -10,8 +10,9 @@ mod server;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{ChildStdout, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{OnceLock, mpsc};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 
@@ -120,17 +121,22 @@ impl LocalRedis {
     }
 }
 
+/// A port that is free, and that nobody else in this process was given before: one that is killed
+/// and started again keeps its own.
 fn free_port() -> anyhow::Result<u16> {
-    // The process id and the clock are random enough: what counts is that it is free.
-    let clock = std::time::SystemTime::UNIX_EPOCH.elapsed()?.subsec_nanos();
-    let start = std::process::id().wrapping_add(clock / 1000) % u32::from(PORTS.end - PORTS.start);
-    let (before, after): (Vec<u16>, Vec<u16>) =
-        PORTS.partition(|port| u32::from(port - PORTS.start) < start);
-    after
-        .into_iter()
-        .chain(before)
-        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
-        .context("no free port")
+    static FIRST: OnceLock<u32> = OnceLock::new();
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Other processes begin elsewhere: the process id and the clock are random enough for that.
+    let clock = SystemTime::UNIX_EPOCH.elapsed()?.subsec_micros();
+    let first = *FIRST.get_or_init(|| std::process::id().wrapping_mul(97).wrapping_add(clock));
+    for _ in PORTS {
+        let number = first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + u16::try_from(number % u32::from(PORTS.end - PORTS.start))?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port")
 }
 
 /// What came of a start.
