@@ -2,7 +2,8 @@ use redis::{Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisEr
 
 use crate::{Error, tls};
 
-/// Where Redis is and how to log in there.
+/// Where one Redis is and how to log in there.
+#[derive(Clone)]
 pub(crate) struct Address {
     pub(crate) client: Client,
     /// Host and port: the part of the URL that may be shown. The rest can hold a password.

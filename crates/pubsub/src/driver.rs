@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::address::Address;
+use crate::addresses::Addresses;
 use crate::error::said;
 use crate::gate::Gate;
 use crate::inbox::Inbox;
@@ -27,7 +28,7 @@ pub(crate) struct Command {
 }
 
 pub(crate) struct Driver {
-    address: Address,
+    addresses: Addresses,
     inbox: Arc<Inbox>,
     /// `None` in an outage.
     link: Option<Link>,
@@ -43,15 +44,16 @@ pub(crate) struct Driver {
 impl Driver {
     /// Makes the first connection, whose errors go to the caller.
     pub(crate) async fn connect(
-        address: Address,
+        mut addresses: Addresses,
         inbox: Arc<Inbox>,
         commands: mpsc::Receiver<Command>,
     ) -> Result<Driver, Error> {
-        let (link, gate) = connect_through_gate(&address, &inbox).await?;
+        let connect = |address| connect_through_gate(address, inbox.clone());
+        let (link, gate) = addresses.try_each(connect).await?;
         gate.open(None);
         Ok(Driver {
-            outages: Outages::new(&address.shown),
-            address,
+            outages: Outages::new(&addresses.current().shown),
+            addresses,
             inbox,
             link: Some(link),
             gate,
@@ -134,9 +136,11 @@ impl Driver {
         loop {
             self.outages.wait().await;
             self.unsubscribe_without_connection();
-            match self.connect_and_subscribe().await {
+            let mut addresses = self.addresses.clone();
+            match addresses.try_each(|address| self.connect_and_subscribe(address)).await {
                 Ok((link, gate)) => {
-                    let (gap, attempts) = self.outages.end();
+                    let (gap, attempts) = self.outages.end(&addresses.current().shown);
+                    self.addresses = addresses;
                     gate.open(Some(Event::Reconnected { gap, attempts }));
                     (self.link, self.gate) = (Some(link), gate);
                     return;
@@ -161,8 +165,8 @@ impl Driver {
 
     /// One attempt. Subscribing is part of it: a connection that was let in but may not
     /// subscribe any more would be a subscriber that stays silent for ever.
-    async fn connect_and_subscribe(&self) -> Result<(Link, Arc<Gate>), Error> {
-        let (link, gate) = connect_through_gate(&self.address, &self.inbox).await?;
+    async fn connect_and_subscribe(&self, address: Address) -> Result<(Link, Arc<Gate>), Error> {
+        let (link, gate) = connect_through_gate(address.clone(), self.inbox.clone()).await?;
         for (change, names) in
             [(Change::Subscribe, &self.channels), (Change::PSubscribe, &self.patterns)]
         {
@@ -173,11 +177,11 @@ impl Driver {
             timeout(CONNECT_TIMEOUT, link.change(change, &names))
                 .await
                 .map_err(|_| Error::Unreachable {
-                    address: self.address.shown.clone(),
+                    address: address.shown.clone(),
                     reason: format!("no answer to {} within {CONNECT_TIMEOUT:?}", verb(change)),
                 })?
                 .map_err(|error| match error.is_io_error() {
-                    true => Error::connecting(&self.address.shown, &error),
+                    true => Error::connecting(&address.shown, &error),
                     false => refused(change, &names, &error),
                 })?;
         }
@@ -204,12 +208,12 @@ impl Driver {
 }
 
 async fn connect_through_gate(
-    address: &Address,
-    inbox: &Arc<Inbox>,
+    address: Address,
+    inbox: Arc<Inbox>,
 ) -> Result<(Link, Arc<Gate>), Error> {
-    let gate = Arc::new(Gate::holding(inbox.clone()));
+    let gate = Arc::new(Gate::holding(inbox));
     let through = gate.clone();
-    let link = Link::connect(address, move |event| through.deliver(event)).await?;
+    let link = Link::connect(&address, move |event| through.deliver(event)).await?;
     Ok((link, gate))
 }
 

@@ -57,6 +57,31 @@ pub enum Error {
         reason: String,
     },
 
+    /// A publisher outside a cluster was given a replica. Redis would take its messages and pass
+    /// them on to the subscribers of that replica alone.
+    #[error(
+        "Redis at {address} is a replica, which passes messages on to its own subscribers only; \
+         publish to its primary"
+    )]
+    Replica {
+        /// Host and port.
+        address: String,
+    },
+
+    /// A Sentinel, which knows where Redis is, and takes messages of its own only.
+    #[error("{address} is a Sentinel; name the Redis servers that it watches")]
+    Sentinel {
+        /// Host and port.
+        address: String,
+    },
+
+    /// Several addresses were given, and none of them can be used.
+    #[error("none of {} addresses: {}", errors.len(), all(errors))]
+    NoneOf {
+        /// What is wrong with each.
+        errors: Vec<Error>,
+    },
+
     /// Redis refused to subscribe or to unsubscribe, usually `NOPERM`: the user of this
     /// connection has no right to that channel. Nothing has changed then.
     #[error("Redis refused {command} {names}: {reason}")]
@@ -108,6 +133,11 @@ impl Error {
             _ => Error::Refused { address, reason: said(error) },
         }
     }
+}
+
+fn all(errors: &[Error]) -> String {
+    let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    errors.join("; ")
 }
 
 /// The connection was made and is gone. How the system calls that (end of file, broken pipe,

@@ -16,10 +16,11 @@
 //!
 //! Each difficulty has a file of its own: `link.rs` (one connection and its heartbeat),
 //! `outage.rs` (how to wait and what to say meanwhile), `gate.rs` (what may be told when),
-//! `inbox.rs` (bounded memory), `tls.rs` (whom to trust), and `driver.rs`, which puts them
-//! together.
+//! `inbox.rs` (bounded memory), `tls.rs` (whom to trust), `addresses.rs` (whom to ask next), and
+//! `driver.rs`, which puts them together.
 
 mod address;
+mod addresses;
 mod driver;
 mod error;
 mod event;

@@ -7,9 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisResult, ServerErrorKind, Value,
-};
+use redis::{AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisResult, Value};
 use tokio::sync::Notify;
 use tokio::task::coop;
 use tokio::time::{Instant, sleep, timeout};
@@ -38,6 +36,21 @@ pub(crate) enum Change {
 pub(crate) struct Link {
     connection: MultiplexedConnection,
     signs: Arc<Signs>,
+    role: Role,
+}
+
+/// What a server says of itself when a connection is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A primary, or a server that has no such thing.
+    Primary,
+    /// A replica outside a cluster.
+    Replica,
+    /// A node of a cluster, and whether it is a replica there.
+    Node {
+        replica: bool,
+    },
+    Sentinel,
 }
 
 /// What the connection's own task lets us know.
@@ -79,17 +92,24 @@ impl Link {
         let connecting = async {
             let mut connection =
                 address.client.get_multiplexed_async_connection_with_config(&config).await?;
-            is_redis(&mut connection).await?;
-            Ok(connection)
+            let role = role(&mut connection).await?;
+            Ok((connection, role))
         };
-        let connection = timeout(CONNECT_TIMEOUT, connecting)
+        let (connection, role) = timeout(CONNECT_TIMEOUT, connecting)
             .await
             .map_err(|_| Error::Unreachable {
                 address: address.shown.clone(),
                 reason: format!("no answer within {CONNECT_TIMEOUT:?}"),
             })?
             .map_err(|error| Error::connecting(&address.shown, &error))?;
-        Ok(Link { connection, signs })
+        if role == Role::Sentinel {
+            return Err(Error::Sentinel { address: address.shown.clone() });
+        }
+        Ok(Link { connection, signs, role })
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.role
     }
 
     /// Returns when Redis has confirmed every name, or has refused them all: it checks the
@@ -191,14 +211,23 @@ fn leave_a_turn_to_the_reader() {
     }
 }
 
+/// Asks by a HELLO without arguments, which changes nothing and which Redis allows to every user.
+///
 /// The redis crate takes any answer to its login that is no error. A mail server's `+OK` would
-/// do, and then nothing would ever come.
-async fn is_redis(connection: &mut MultiplexedConnection) -> RedisResult<()> {
-    match redis::cmd("PING").query_async(connection).await {
-        Ok(Value::SimpleString(pong)) if pong == "PONG" => Ok(()),
-        // Redis is there and says that this user may not PING.
-        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => Ok(()),
-        Err(error) if error.is_io_error() => Err(error),
-        _ => Err((ErrorKind::UnexpectedReturnType, "no PONG").into()),
-    }
+/// do, and then nothing would ever come: so this is also how it shows that there is a Redis.
+async fn role(connection: &mut MultiplexedConnection) -> RedisResult<Role> {
+    let Value::Map(answer) = redis::cmd("HELLO").query_async(connection).await? else {
+        return Err((ErrorKind::UnexpectedReturnType, "no map").into());
+    };
+    let says = |key: &str, value: &str| {
+        let is = |found: &Value, text: &str| matches!(found, Value::BulkString(found) if found == text.as_bytes());
+        answer.iter().any(|(k, v)| is(k, key) && is(v, value))
+    };
+    let replica = says("role", "replica") || says("role", "slave");
+    Ok(match () {
+        () if says("mode", "sentinel") => Role::Sentinel,
+        () if says("mode", "cluster") => Role::Node { replica },
+        () if replica => Role::Replica,
+        () => Role::Primary,
+    })
 }

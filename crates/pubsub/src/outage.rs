@@ -64,8 +64,10 @@ impl Outages {
         }
     }
 
-    /// The connection is back: how long it may have been gone, and how many attempts it took.
-    pub(crate) fn end(&mut self) -> (Duration, u32) {
+    /// The connection is back: how long it may have been gone, and how many attempts it took. With
+    /// several addresses it may be to another one now.
+    pub(crate) fn end(&mut self, address: &str) -> (Duration, u32) {
+        address.clone_into(&mut self.address);
         self.connected_at = Instant::now();
         let gap = self.since.elapsed();
         tracing::warn!(

@@ -11,8 +11,9 @@ use tokio::time::sleep;
 
 use crate::Error;
 use crate::address::Address;
+use crate::addresses::Addresses;
 use crate::error::said;
-use crate::link::{Link, Loss};
+use crate::link::{Link, Loss, Role};
 use crate::outage::Outages;
 
 /// How many messages are sent together, and how many [`Publisher::publish_all`] has on their
@@ -52,20 +53,21 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// As [`PubSub::connect`](crate::PubSub::connect).
+    /// As [`PubSub::connect`](crate::PubSub::connect), and [`Error::Replica`]: outside a cluster a
+    /// replica passes messages on to its own subscribers only, so replicas are passed over.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
     pub async fn connect(url: &str) -> Result<Publisher, Error> {
-        let address = Address::parse(url)?;
-        let link = connect(&address).await?;
+        let mut addresses = Addresses::parse(url)?;
+        let link = addresses.try_each(connect).await?;
         let (queue, queued) = mpsc::unbounded_channel();
         let (is_connected, connected) = watch::channel(true);
         let closing = Arc::new(Notify::new());
         let task = tokio::spawn({
             let closing = closing.clone();
-            let publishing = publish_for_ever(address, link, queued, is_connected);
+            let publishing = publish_for_ever(addresses, link, queued, is_connected);
             async move {
                 tokio::select! {
                     () = publishing => {}
@@ -150,18 +152,22 @@ impl Drop for Publisher {
     }
 }
 
-async fn connect(address: &Address) -> Result<Link, Error> {
+async fn connect(address: Address) -> Result<Link, Error> {
     // Nothing is subscribed to on this connection, so no event ever comes.
-    Link::connect(address, |_| {}).await
+    let link = Link::connect(&address, |_| {}).await?;
+    match link.role() {
+        Role::Replica => Err(Error::Replica { address: address.shown }),
+        _ => Ok(link),
+    }
 }
 
 async fn publish_for_ever(
-    address: Address,
+    mut addresses: Addresses,
     mut link: Link,
     mut queue: UnboundedReceiver<Message>,
     connected: watch::Sender<bool>,
 ) {
-    let mut outages = Outages::new(&address.shown);
+    let mut outages = Outages::new(&addresses.current().shown);
     let mut sent = Vec::new();
     loop {
         let loss = tokio::select! {
@@ -178,7 +184,7 @@ async fn publish_for_ever(
         // These may have reached Redis.
         sent.drain(..).for_each(|message| refuse(message, &loss.reason));
         link = tokio::select! {
-            link = reconnect(&address, &mut outages) => link,
+            link = reconnect(&mut addresses, &mut outages) => link,
             () = refuse_queued(&mut queue, &loss.reason) => return,
         };
         connected.send_replace(true);
@@ -210,12 +216,12 @@ async fn publish_queued(
     None
 }
 
-async fn reconnect(address: &Address, outages: &mut Outages) -> Link {
+async fn reconnect(addresses: &mut Addresses, outages: &mut Outages) -> Link {
     loop {
         outages.wait().await;
-        match connect(address).await {
+        match addresses.try_each(connect).await {
             Ok(link) => {
-                outages.end();
+                outages.end(&addresses.current().shown);
                 return link;
             }
             Err(error) => outages.failed(&error),

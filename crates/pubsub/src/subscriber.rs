@@ -6,7 +6,7 @@ use futures_util::stream::Stream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-use crate::address::Address;
+use crate::addresses::Addresses;
 use crate::driver::{Command, Driver};
 use crate::inbox::Inbox;
 use crate::link::Change;
@@ -59,6 +59,10 @@ impl PubSub {
     /// makes no difference: channels are the same in all of them.) With `rediss://` it is TLS;
     /// a private CA is named by the environment's `SSL_CERT_FILE`.
     ///
+    /// Several URLs, with commas between them, are tried in turn, now and at every reconnect: the
+    /// nodes of a cluster (each of which passes on what is published on any), or a primary and its
+    /// replicas. A comma inside of a URL is written `%2C`.
+    ///
     /// From then on the connection is kept: when it is lost a new one is made, for ever, waiting
     /// 50 ms before the first attempt and up to 2 s before later ones, and everything is
     /// subscribed again.
@@ -66,8 +70,9 @@ impl PubSub {
     /// # Errors
     ///
     /// This first attempt fails within 2 s, whatever is wrong: [`Error::Url`],
-    /// [`Error::Unreachable`], [`Error::Refused`], [`Error::NotResp3`]; with TLS
-    /// [`Error::Untrusted`], [`Error::NoTrust`].
+    /// [`Error::Unreachable`], [`Error::Refused`], [`Error::NotResp3`], [`Error::Sentinel`]; with
+    /// TLS [`Error::Untrusted`], [`Error::NoTrust`]. Of several addresses each has its 2 s, and
+    /// [`Error::NoneOf`] says what is wrong with all of them.
     ///
     /// # Panics
     ///
@@ -76,7 +81,7 @@ impl PubSub {
         let inbox = Arc::new(Inbox::new());
         let (commands, asked) = mpsc::channel(1);
         let (close, closing) = mpsc::channel(1);
-        let driver = Driver::connect(Address::parse(url)?, inbox.clone(), asked).await?;
+        let driver = Driver::connect(Addresses::parse(url)?, inbox.clone(), asked).await?;
         let driver = tokio::spawn(driver.run(closing)).abort_handle();
         Ok(PubSub { inbox, commands, close, driver })
     }

@@ -14,10 +14,11 @@ pub struct RedisArgs {
         value_name = "URL",
         env = "REDIS_URL",
         hide_env_values = true,
-        help = "Where Redis is: redis://[user:password@]host[:port][/db]",
+        help = "Where Redis is: redis://[user:password@]host[:port][/db]; several (repeat it, or \
+                put commas between them) are tried in turn",
         default_value = "redis://localhost:6379/0"
     )]
-    redis_url: String,
+    redis_url: Vec<String>,
 
     /// A file with the password, where the URL has none
     #[arg(long, value_name = "PATH", env = "REDIS_PASSWORD_FILE", hide_env_values = true)]
@@ -25,7 +26,8 @@ pub struct RedisArgs {
 }
 
 impl RedisArgs {
-    /// The URL to connect to, with the password from the file in it if there is one.
+    /// The URL to connect to, or several with commas between them, with the password from the file
+    /// in each if there is one.
     ///
     /// A password in a file stands in no environment variable and in no list of processes, which
     /// others may read.
@@ -34,13 +36,16 @@ impl RedisArgs {
     ///
     /// When the file can't be read or holds no password, and when the URL has one already.
     pub fn url(&self) -> anyhow::Result<String> {
+        let urls = self.redis_url.join(",");
         let Some(file) = &self.redis_password_file else {
-            return Ok(self.redis_url.clone());
+            return Ok(urls);
         };
         let password = std::fs::read(file).map_err(anyhow::Error::from).and_then(password);
         let password = password
             .with_context(|| format!("cannot take the password from {}", file.display()))?;
-        with_password(&self.redis_url, &password)
+        let urls: Result<Vec<_>, _> =
+            urls.split(',').map(|url| with_password(url.trim(), &password)).collect();
+        Ok(urls?.join(","))
     }
 }
 
@@ -62,8 +67,8 @@ fn with_password(redis_url: &str, password: &str) -> anyhow::Result<String> {
     let mut url = Url::parse(redis_url).map_err(|error| refused(error.to_string()))?;
     ensure!(url.password().is_none(), "a password in the URL and another in a file: which one?");
     // `set_password` encodes what has a meaning in a URL, but for a % it takes it that this was
-    // done already.
-    url.set_password(Some(&password.replace('%', "%25")))
+    // done already, and a comma has a meaning only for us.
+    url.set_password(Some(&password.replace('%', "%25").replace(',', "%2C")))
         .map_err(|()| refused("a password from a file needs a host to go with".to_owned()))?;
     Ok(url.into())
 }
@@ -108,13 +113,27 @@ mod tests {
 
     #[test]
     fn whatever_is_in_it_a_password_stays_what_it_is() {
-        let odd = " a/b+c=:@?#[]%41%\\\"'<>\t\n\u{e4}\u{1f511} ";
+        let odd = " a/b+c=,:@?#[]%41%\\\"'<>\t\n\u{e4}\u{1f511} ";
         let url = with_password("redis://user@localhost/3", odd).unwrap();
+        assert!(!url.contains(','), "{url}");
         // Read as the redis crate reads it.
         let url = url.into_connection_info().unwrap();
         assert_eq!(url.redis_settings().password(), Some(odd));
         assert_eq!(url.redis_settings().username(), Some("user"));
         assert_eq!(url.redis_settings().db(), 3);
+    }
+
+    #[test]
+    fn several_urls_are_joined_and_each_gets_the_password() {
+        let redis_url = vec!["redis://a".into(), "redis://me@b:2, redis://c".into()];
+        let mut args = RedisArgs { redis_url, redis_password_file: None };
+        assert_eq!(args.url().unwrap(), "redis://a,redis://me@b:2, redis://c");
+        let file = std::env::temp_dir().join(format!("password-{}", std::process::id()));
+        std::fs::write(&file, "s,t\n").unwrap();
+        args.redis_password_file = Some(file.clone());
+        let urls = args.url();
+        std::fs::remove_file(file).unwrap();
+        assert_eq!(urls.unwrap(), "redis://:s%2Ct@a,redis://me:s%2Ct@b:2,redis://:s%2Ct@c");
     }
 
     #[test]

@@ -4,7 +4,13 @@ const TLS: &str = "is it a Redis behind TLS? Its URL begins with rediss://";
 
 /// What to do about an error, where there is something that can be done.
 pub fn hint(error: &anyhow::Error) -> Option<&'static str> {
-    match error.downcast_ref::<Error>()? {
+    hint_for(error.downcast_ref()?)
+}
+
+fn hint_for(error: &Error) -> Option<&'static str> {
+    match error {
+        // One hint is enough to go on with.
+        Error::NoneOf { errors } => errors.iter().find_map(hint_for),
         Error::Untrusted { .. } | Error::NoTrust { .. } => {
             Some("for a CA of your own, put the path of its certificate (PEM) into SSL_CERT_FILE")
         }

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod access;
+mod addresses;
 mod ending;
 mod events;
 mod first_connect;
@@ -35,6 +36,7 @@ type Fault = (&'static str, fn());
 /// Most of the time of these goes into waiting: they run beside each other.
 const BESIDE_OTHERS: &[&[Fault]] = &[
     access::FAULTS,
+    addresses::FAULTS,
     ending::FAULTS,
     first_connect::FAULTS,
     hanging::FAULTS,

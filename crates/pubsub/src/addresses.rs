@@ -1,0 +1,130 @@
+//! Several addresses: the nodes of a cluster, or a primary and its replicas. They are tried in
+//! turn, so that one that is gone is passed over.
+
+use crate::Error;
+use crate::address::Address;
+
+#[derive(Clone)]
+pub(crate) struct Addresses {
+    /// Never empty.
+    all: Vec<Address>,
+    /// The one that the next attempt begins with.
+    turn: usize,
+}
+
+impl Addresses {
+    /// Reads one URL, or several with commas between them.
+    pub(crate) fn parse(urls: &str) -> Result<Addresses, Error> {
+        let all: Result<Vec<_>, _> =
+            urls.split(',').map(|url| Address::parse(url.trim())).collect();
+        match all {
+            Ok(all) => Ok(Addresses { all, turn: 0 }),
+            Err(Error::Url { reason }) if urls.contains(',') => {
+                let reason =
+                    format!("{reason}; commas stand between URLs, inside of one it is %2C");
+                Err(Error::Url { reason })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes one attempt at each address until one succeeds, beginning with the one where the
+    /// last attempt succeeded.
+    pub(crate) async fn try_each<T, Attempt>(
+        &mut self,
+        attempt: impl Fn(Address) -> Attempt,
+    ) -> Result<T, Error>
+    where
+        Attempt: Future<Output = Result<T, Error>>,
+    {
+        let mut errors = Vec::new();
+        for _ in 0..self.all.len() {
+            match attempt(self.current().clone()).await {
+                Ok(result) => {
+                    for error in errors {
+                        tracing::warn!("{error}: took {} instead", self.current().shown);
+                    }
+                    return Ok(result);
+                }
+                Err(error) => errors.push(error),
+            }
+            self.turn = (self.turn + 1) % self.all.len();
+        }
+        Err(match errors.pop() {
+            Some(error) if errors.is_empty() => error,
+            last => Error::NoneOf { errors: errors.into_iter().chain(last).collect() },
+        })
+    }
+
+    /// Where the last attempt succeeded.
+    pub(crate) fn current(&self) -> &Address {
+        &self.all[self.turn]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// Which addresses one attempt goes to, and where it succeeds, if only those that are `up`
+    /// answer.
+    fn attempt(addresses: &mut Addresses, up: &[&str]) -> (Vec<String>, Result<String, Error>) {
+        let asked = RefCell::new(Vec::new());
+        let attempt = |address: Address| {
+            asked.borrow_mut().push(address.shown.clone());
+            std::future::ready(match up.contains(&&*address.shown) {
+                true => Ok(address.shown),
+                false => Err(Error::Unreachable { address: address.shown, reason: "test".into() }),
+            })
+        };
+        let result = addresses.try_each(attempt).now_or_never().unwrap();
+        (asked.into_inner(), result)
+    }
+
+    #[test]
+    fn takes_its_turns_and_stays_where_it_succeeds() {
+        let mut three = Addresses::parse("redis://a:1, redis://b:2,redis://:s3cret@c").unwrap();
+        for (up, asked, succeeded) in [
+            (&["a:1", "b:2"][..], vec!["a:1"], "a:1"),
+            (&["c:6379"], vec!["a:1", "b:2", "c:6379"], "c:6379"),
+            (&["a:1", "b:2", "c:6379"], vec!["c:6379"], "c:6379"),
+            (&["b:2"], vec!["c:6379", "a:1", "b:2"], "b:2"),
+        ] {
+            let (went, result) = attempt(&mut three, up);
+            assert_eq!(went, asked);
+            assert_eq!(result.unwrap(), succeeded);
+        }
+        let (asked, result) = attempt(&mut three, &[]);
+        assert_eq!(asked, ["b:2", "c:6379", "a:1"]);
+        let said = result.unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "none of 3 addresses: no Redis at b:2: test; no Redis at c:6379: test; \
+             no Redis at a:1: test"
+        );
+    }
+
+    #[test]
+    fn one_address_is_one_attempt_with_its_own_error() {
+        let mut one = Addresses::parse("redis://a:1").unwrap();
+        let (asked, result) = attempt(&mut one, &[]);
+        assert_eq!(asked, ["a:1"]);
+        assert_eq!(result.unwrap_err().to_string(), "no Redis at a:1: test");
+    }
+
+    #[test]
+    fn a_comma_inside_of_a_url_is_encoded() {
+        let encoded = Addresses::parse("redis://:s3%2Ccret@a:1,redis://b:2").unwrap();
+        let login = encoded.all[0].client.get_connection_info().redis_settings().clone();
+        assert_eq!(login.password(), Some("s3,cret"));
+
+        for urls in ["redis://:s3,cret@a:1", "redis://a:1,", ",redis://a:1", "redis://a:1,s3cret"] {
+            let error = Addresses::parse(urls).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains("%2C") && !error.contains("cret"), "{urls}: {error}");
+        }
+    }
+}
