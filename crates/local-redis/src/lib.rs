@@ -3,7 +3,9 @@
 //! [`LocalRedis::start`] takes `redis-server` or `valkey-server` from the PATH, and where there
 //! is none the stand-in `meebis`, which it installs into the target folder the first time. Each
 //! listens on the loopback interface only, writes nothing to disk, and ends with its owner.
+//! [`LocalCluster`] is several of them that are one cluster.
 
+mod cluster;
 mod leash;
 mod server;
 
@@ -16,6 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 
+pub use cluster::LocalCluster;
 pub use leash::Leashed;
 pub use rustix::process::Signal;
 pub use server::Server;

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-use local_redis::{Leashed, LocalRedis};
+use local_redis::{Leashed, LocalRedis, Server};
 
 use crate::events::{Events, eventually};
 use crate::first_connect::says;
@@ -98,7 +98,7 @@ fn a_sentinel_is_refused() {
     // It wants to keep what it knows in a file, which must be its first argument.
     let file = std::env::temp_dir().join(format!("sentinel-{}.conf", std::process::id()));
     std::fs::write(&file, format!("port {}\nbind 127.0.0.1\n", redis.port())).unwrap();
-    let mut command = Command::new("redis-server");
+    let mut command = Command::new(Server::real().unwrap().name());
     let _sentinel =
         Leashed::spawn(command.arg(&file).arg("--sentinel").stdout(Stdio::null())).unwrap();
     eventually("it answers", || TcpStream::connect(("127.0.0.1", redis.port())).is_ok());

@@ -1,0 +1,250 @@
+//! A Redis Cluster on this machine: for tests of what happens when parts of it go away.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use tempfile::TempDir;
+
+use crate::{LocalRedis, Server, free_port};
+
+/// How long a node waits for a sign of life before it takes another one for dead, in ms.
+pub(crate) const NODE_TIMEOUT: &str = "2000";
+/// How long forming the cluster, or an answer, may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// `CLUSTER ADDSLOTSRANGE` and the hash of the keys know this many.
+const SLOTS: usize = 16_384;
+
+/// Several `redis-server` that are one cluster, all killed when it is dropped. What they write
+/// down (who belongs to the cluster, which a restarted node must know) is in a temporary folder.
+pub struct LocalCluster {
+    nodes: Vec<LocalRedis>,
+    ids: Vec<String>,
+    /// Removed when dropped, which is after the nodes.
+    _folder: TempDir,
+}
+
+impl LocalCluster {
+    /// Starts a cluster of so many primaries, which share the slots evenly, and so many replicas in
+    /// all, of one primary each in turn. The primaries come first. Returns when every node says
+    /// that the cluster is all right, and when the replicas follow.
+    ///
+    /// # Errors
+    ///
+    /// When there is no `redis-server` or `valkey-server` (7 or later), or when it takes longer
+    /// than 20 s.
+    pub fn start(primaries: usize, replicas: usize) -> anyhow::Result<LocalCluster> {
+        let server = Server::real().context("no redis-server or valkey-server on the PATH")?;
+        let folder = tempfile::tempdir().context("no temporary folder")?;
+        let mut nodes = Vec::new();
+        for number in 0..primaries + replicas {
+            let dir = folder.path().join(number.to_string());
+            std::fs::create_dir(&dir)?;
+            let dir = dir.to_str().context("the temporary folder's name is not UTF-8")?;
+            let bus = free_port()?.to_string();
+            let options = [
+                ["--cluster-enabled", "yes"],
+                ["--cluster-node-timeout", NODE_TIMEOUT],
+                ["--cluster-port", &bus],
+                // Else a primary collects replicas for 5 s before it sends them anything.
+                ["--repl-diskless-sync-delay", "0"],
+                ["--dir", dir],
+            ];
+            nodes.push(LocalRedis::start_with(server.clone(), options.as_flattened())?);
+        }
+        let ids: Result<_, _> = nodes.iter().map(|node| ask(node, "CLUSTER MYID")).collect();
+        let cluster = LocalCluster { nodes, ids: ids?, _folder: folder };
+        cluster.form(primaries)?;
+        Ok(cluster)
+    }
+
+    fn form(&self, primaries: usize) -> anyhow::Result<()> {
+        for number in 0..primaries {
+            let (first, end) = (SLOTS * number / primaries, SLOTS * (number + 1) / primaries);
+            self.ask(number, &format!("CLUSTER ADDSLOTSRANGE {first} {}", end - 1))?;
+            // Two primaries of the same epoch would have to sort that out first.
+            self.ask(number, &format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1))?;
+        }
+        for node in &self.nodes[1..] {
+            let bus = ask(node, "CONFIG GET cluster-port")?;
+            self.ask(0, &format!("CLUSTER MEET 127.0.0.1 {} {bus}", node.port()))?;
+        }
+        let all = format!("cluster_known_nodes:{}\r\n", self.nodes.len());
+        self.eventually("all know each other", || {
+            self.each(|number| Ok(self.ask(number, "CLUSTER INFO")?.contains(&all)))
+        })?;
+        for number in primaries..self.nodes.len() {
+            let primary = &self.ids[(number - primaries) % primaries];
+            self.ask(number, &format!("CLUSTER REPLICATE {primary}"))?;
+        }
+        self.is_ok()
+    }
+
+    /// Returns when every node says that the cluster is all right, when all agree who is a replica,
+    /// and when these follow. All nodes must be running.
+    ///
+    /// # Errors
+    ///
+    /// When that takes longer than 20 s.
+    pub fn is_ok(&self) -> anyhow::Result<()> {
+        self.eventually("the cluster is all right", || {
+            let mut views = Vec::new();
+            for number in 0..self.nodes.len() {
+                let info =
+                    self.ask(number, "CLUSTER INFO")? + &self.ask(number, "INFO replication")?;
+                if !info.contains("cluster_state:ok") || info.contains("master_link_status:down") {
+                    return Ok(false);
+                }
+                let view = self.ask(number, "CLUSTER NODES")?;
+                let mut primaries: Vec<_> =
+                    view.lines().filter(|line| line.contains("master")).map(id_and_slots).collect();
+                primaries.sort();
+                views.push(primaries);
+            }
+            Ok(views.iter().all(|view| *view == views[0]))
+        })
+    }
+
+    /// How many nodes there are.
+    pub fn size(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// One of the nodes: to kill, to stop and to restart it.
+    pub fn node(&mut self, number: usize) -> &mut LocalRedis {
+        &mut self.nodes[number]
+    }
+
+    /// The address of one node.
+    pub fn url(&self, number: usize) -> String {
+        self.nodes[number].url()
+    }
+
+    /// The addresses of all nodes, with commas between them.
+    pub fn urls(&self) -> String {
+        let urls: Vec<_> = self.nodes.iter().map(LocalRedis::url).collect();
+        urls.join(",")
+    }
+
+    /// The number of the node that says that it owns the slot of this channel. During a failover
+    /// there may be none.
+    ///
+    /// # Errors
+    ///
+    /// When no node answers.
+    pub fn owner(&self, channel: &str) -> anyhow::Result<Option<usize>> {
+        let slot = self.slot(channel)?;
+        for number in 0..self.nodes.len() {
+            // Those that were killed or stopped say nothing.
+            let Ok(view) = self.ask(number, "CLUSTER NODES") else { continue };
+            let myself = view.lines().find(|line| line.contains("myself,master"));
+            if myself.is_some_and(|line| has_slot(line, slot)) {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Moves the slot of this channel to another primary, as `redis-cli --cluster reshard` does
+    /// for a slot without keys.
+    ///
+    /// # Errors
+    ///
+    /// When a node refuses.
+    pub fn move_slot(&self, channel: &str, to: usize) -> anyhow::Result<()> {
+        let slot = self.slot(channel)?;
+        let from = self.owner(channel)?.context("nobody owns it")?;
+        let (from_id, to_id) = (&self.ids[from], &self.ids[to]);
+        self.ask(to, &format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}"))?;
+        self.ask(from, &format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}"))?;
+        // The new owner first: the others would send clients there before it knows.
+        for number in [to, from] {
+            self.ask(number, &format!("CLUSTER SETSLOT {slot} NODE {to_id}"))?;
+        }
+        Ok(())
+    }
+
+    /// Sends a command, in words, to one node; returns a text or a number as text, of a list the
+    /// last element.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer, or when it is an error.
+    pub fn ask(&self, number: usize, command: &str) -> anyhow::Result<String> {
+        ask(&self.nodes[number], command)
+    }
+
+    fn slot(&self, channel: &str) -> anyhow::Result<usize> {
+        let command = format!("CLUSTER KEYSLOT {channel}");
+        let answer = (0..self.nodes.len()).find_map(|number| self.ask(number, &command).ok());
+        Ok(answer.context("no node answers")?.parse()?)
+    }
+
+    fn each(&self, is_so: impl Fn(usize) -> anyhow::Result<bool>) -> anyhow::Result<bool> {
+        (0..self.nodes.len()).try_fold(true, |all, number| Ok(all && is_so(number)?))
+    }
+
+    fn eventually(
+        &self,
+        what: &str,
+        is_so: impl Fn() -> anyhow::Result<bool>,
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_so()? {
+            ensure!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+/// Of a line of `CLUSTER NODES`: who it is, and its slots, which stand from the ninth word on.
+fn id_and_slots(line: &str) -> String {
+    let mut words = line.split(' ');
+    let id = words.next().unwrap_or_default();
+    let slots: Vec<_> = words.skip(7).filter(|word| !word.starts_with('[')).collect();
+    format!("{id} {}", slots.join(" "))
+}
+
+fn has_slot(line: &str, slot: usize) -> bool {
+    line.split(' ').skip(8).any(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let within = |first, last| (first..=last).contains(&slot);
+        matches!((first.parse(), last.parse()), (Ok(first), Ok(last)) if within(first, last))
+    })
+}
+
+/// A client in a few lines, so that this crate needs none: each answer to a few commands.
+fn ask(node: &LocalRedis, command: &str) -> anyhow::Result<String> {
+    let context = || format!("{command} to port {}", node.port());
+    let mut stream = TcpStream::connect(("127.0.0.1", node.port())).with_context(context)?;
+    // One that is stopped accepts and says nothing.
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    write!(stream, "{command}\r\n").with_context(context)?;
+    read(&mut BufReader::new(stream)).with_context(context)
+}
+
+fn read(stream: &mut impl BufRead) -> anyhow::Result<String> {
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    let line = line.trim_end();
+    let Some((kind, rest)) = line.split_at_checked(1) else { bail!("no answer") };
+    Ok(match kind {
+        "+" | ":" => rest.to_owned(),
+        "$" => {
+            let mut text = vec![0; rest.parse::<usize>()? + 2];
+            stream.read_exact(&mut text)?;
+            text.truncate(text.len() - 2);
+            String::from_utf8(text)?
+        }
+        "*" => {
+            let mut last = String::new();
+            for _ in 0..rest.parse()? {
+                last = read(stream)?;
+            }
+            last
+        }
+        _ => bail!("{line}"),
+    })
+}
