@@ -31,6 +31,10 @@ pub struct Args {
     #[arg(long = "message", value_name = "TEXT", default_values = NOTIFICATIONS)]
     pub messages: Vec<String>,
 
+    /// Publish on the shard channels of these names, which pattern-subscriber can't hear (Redis 7)
+    #[arg(long)]
+    pub sharded: bool,
+
     #[command(flatten)]
     pub redis: RedisArgs,
 }

@@ -30,7 +30,10 @@ async fn publisher(args: Args, output: Output, shutdown: Shutdown) -> anyhow::Re
 
     publisher.close_when(shutdown.wait());
     let messages = messages(&args, &publisher).take_until(shutdown.wait());
-    let mut answers = pin!(publisher.publish_all(messages));
+    let mut answers = pin!(match args.sharded {
+        true => publisher.spublish_all(messages).left_stream(),
+        false => publisher.publish_all(messages).right_stream(),
+    });
     let mut unconfirmed = 0;
     while let Some((channel, message, answer)) = answers.next().await {
         let to = match args.channels.len() {

@@ -19,6 +19,10 @@ struct Args {
     #[arg(long)]
     json: bool,
 
+    /// Subscribe to the shard channels of these names, for publisher --sharded (Redis 7)
+    #[arg(long)]
+    sharded: bool,
+
     #[command(flatten)]
     redis: RedisArgs,
 }
@@ -35,7 +39,10 @@ fn main() -> ExitCode {
 
 async fn subscriber(args: Args, output: Output, shutdown: Shutdown) -> anyhow::Result<()> {
     let pubsub = PubSub::connect(&args.redis.url()?).await?;
-    pubsub.subscribe(&args.channels).await?;
+    match args.sharded {
+        true => pubsub.ssubscribe(&args.channels).await?,
+        false => pubsub.subscribe(&args.channels).await?,
+    }
 
     if !args.json {
         let channels = channels(&args.channels);
@@ -62,10 +69,10 @@ async fn subscriber(args: Args, output: Output, shutdown: Shutdown) -> anyhow::R
 
 fn text_line(event: &Event) -> Option<String> {
     Some(match event {
-        Event::Subscribe { channel, .. } => {
+        Event::Subscribe { channel, .. } | Event::SSubscribe { channel, .. } => {
             format!("Subscribed successfully to '{}'.", text(channel))
         }
-        Event::Message { channel, payload } => {
+        Event::Message { channel, payload } | Event::SMessage { channel, payload } => {
             format!("Received on channel '{}': {}", text(channel), text(payload))
         }
         Event::Missed { count } => {

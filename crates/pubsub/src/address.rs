@@ -1,4 +1,6 @@
-use redis::{Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisError};
+use redis::{
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError,
+};
 
 use crate::{Error, tls};
 
@@ -37,6 +39,27 @@ impl Address {
             .set_protocol(ProtocolVersion::RESP3)
             // Saves two commands at each connect, which a user with few rights is not allowed.
             .set_skip_set_lib_name();
+        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            tls::prepare()?;
+        }
+        Address::open(info.set_redis_settings(login))
+    }
+
+    /// Another server with the same login, with TLS or without as here. No host means this one.
+    pub(crate) fn beside(&self, host: &str, port: u16) -> Result<Address, Error> {
+        let info = self.client.get_connection_info().clone();
+        let host_or = |this: &str| if host.is_empty() { this } else { host }.to_owned();
+        let there = match info.addr().clone() {
+            ConnectionAddr::TcpTls { host: this, insecure, tls_params, .. } => {
+                ConnectionAddr::TcpTls { host: host_or(&this), port, insecure, tls_params }
+            }
+            ConnectionAddr::Tcp(this, _) => ConnectionAddr::Tcp(host_or(&this), port),
+            _ => ConnectionAddr::Tcp(host_or("localhost"), port),
+        };
+        Address::open(info.set_addr(there))
+    }
+
+    fn open(info: ConnectionInfo) -> Result<Address, Error> {
         let shown = match info.addr() {
             // An IPv6 address needs its brackets back to be read with a port.
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }
@@ -46,11 +69,7 @@ impl Address {
             }
             other => other.to_string(),
         };
-        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-            tls::prepare()?;
-        }
-        let client = Client::open(info.set_redis_settings(login))
-            .map_err(|error| refused(&without_detail(&error)))?;
+        let client = Client::open(info).map_err(|error| refused(&without_detail(&error)))?;
         Ok(Address { client, shown })
     }
 }
@@ -83,6 +102,24 @@ mod tests {
             ("unix:///run/redis.sock?pass=secret", "/run/redis.sock"),
         ] {
             assert_eq!(Address::parse(url).unwrap().shown, shown);
+        }
+    }
+
+    #[test]
+    fn a_server_beside_it_has_the_same_login() {
+        for (url, host, shown) in [
+            ("redis://me:secret@a:1/3", "b", "b:7000"),
+            ("redis://me:secret@a:1", "", "a:7000"),
+            ("rediss://me:secret@a:1", "::1", "[::1]:7000"),
+            ("unix:///run/redis.sock?user=me&pass=secret", "b", "b:7000"),
+        ] {
+            let address = Address::parse(url).unwrap().beside(host, 7000).unwrap();
+            let info = address.client.get_connection_info();
+            assert_eq!(address.shown, shown);
+            assert_eq!(info.redis_settings().username(), Some("me"));
+            assert_eq!(info.redis_settings().password(), Some("secret"));
+            let is_tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+            assert_eq!(is_tls, url.starts_with("rediss"));
         }
     }
 

@@ -4,6 +4,9 @@
 use crate::Error;
 use crate::address::Address;
 
+/// Redis recommends about a thousand nodes at most.
+const MAX: usize = 1000;
+
 #[derive(Clone)]
 pub(crate) struct Addresses {
     /// Never empty.
@@ -48,12 +51,28 @@ impl Addresses {
                 }
                 Err(error) => errors.push(error),
             }
-            self.turn = (self.turn + 1) % self.all.len();
+            self.next_turn();
         }
-        Err(match errors.pop() {
-            Some(error) if errors.is_empty() => error,
-            last => Error::NoneOf { errors: errors.into_iter().chain(last).collect() },
-        })
+        Err(Error::none_of(errors))
+    }
+
+    /// All of them, beginning with the one whose turn it is.
+    pub(crate) fn in_turn(&self) -> Vec<Address> {
+        let (later, first) = self.all.split_at(self.turn);
+        first.iter().chain(later).cloned().collect()
+    }
+
+    /// The next attempt begins with another one.
+    pub(crate) fn next_turn(&mut self) {
+        self.turn = (self.turn + 1) % self.all.len();
+    }
+
+    /// Adds one that a server has named.
+    pub(crate) fn learn(&mut self, address: Address) {
+        let known = self.all.iter().any(|known| known.shown == address.shown);
+        if !known && self.all.len() < MAX {
+            self.all.push(address);
+        }
     }
 
     /// Where the last attempt succeeded.

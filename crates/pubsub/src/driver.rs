@@ -18,7 +18,7 @@ use crate::outage::Outages;
 use crate::{Error, Event};
 
 /// How long closing waits for Redis to confirm the unsubscribing.
-const GOODBYE_TIMEOUT: Duration = Duration::from_millis(500);
+pub(crate) const GOODBYE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A change that was asked for, and where to answer.
 pub(crate) struct Command {
@@ -34,6 +34,8 @@ pub(crate) struct Driver {
     link: Option<Link>,
     gate: Arc<Gate>,
     outages: Outages,
+    /// Whether the reader was told that the connection is gone.
+    told: bool,
     channels: BTreeSet<Vec<u8>>,
     patterns: BTreeSet<Vec<u8>>,
     commands: mpsc::Receiver<Command>,
@@ -52,11 +54,12 @@ impl Driver {
         let (link, gate) = addresses.try_each(connect).await?;
         gate.open(None);
         Ok(Driver {
-            outages: Outages::new(&addresses.current().shown),
+            outages: Outages::new(),
             addresses,
             inbox,
             link: Some(link),
             gate,
+            told: false,
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
             commands,
@@ -91,8 +94,12 @@ impl Driver {
                 // this connection. The new one will be subscribed too: hear each message once.
                 self.gate.shut();
                 self.link = None;
-                self.outages.begin(&loss);
-                self.inbox.push(Event::Disconnected { reason: loss.reason });
+                self.outages.begin(&self.addresses.current().shown, &loss);
+                // Who has subscribed to nothing can miss nothing.
+                self.told = !self.channels.is_empty() || !self.patterns.is_empty();
+                if self.told {
+                    self.inbox.push(Event::Disconnected { reason: loss.reason });
+                }
             }
             self.reconnect().await;
         }
@@ -141,7 +148,7 @@ impl Driver {
                 Ok((link, gate)) => {
                     let (gap, attempts) = self.outages.end(&addresses.current().shown);
                     self.addresses = addresses;
-                    gate.open(Some(Event::Reconnected { gap, attempts }));
+                    gate.open(self.told.then_some(Event::Reconnected { gap, attempts }));
                     (self.link, self.gate) = (Some(link), gate);
                     return;
                 }

@@ -108,6 +108,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// What several attempts have failed with; of one, its own error.
+    pub(crate) fn none_of(mut errors: Vec<Error>) -> Error {
+        match errors.pop() {
+            Some(error) if errors.is_empty() => error,
+            last => Error::NoneOf { errors: errors.into_iter().chain(last).collect() },
+        }
+    }
+
     /// What went wrong while connecting to `address`.
     pub(crate) fn connecting(address: &str, error: &RedisError) -> Error {
         let address = address.to_owned();
@@ -148,7 +156,7 @@ fn is_closed(error: &RedisError) -> bool {
 
 /// Redis repeats the arguments of a command that it does not know, and those of HELLO have the
 /// password among them.
-fn is_unknown_command(error: &RedisError) -> bool {
+pub(crate) fn is_unknown_command(error: &RedisError) -> bool {
     error.kind() == ErrorKind::RESP3NotSupported
         || error.detail().is_some_and(|detail| detail.starts_with("unknown command"))
 }

@@ -4,7 +4,7 @@ use redis::{PushInfo, PushKind, Value};
 
 /// What a [`PubSub`](crate::PubSub) has to tell, in the order in which it happened.
 ///
-/// The first six are what Redis itself sends, named as in its protocol (and as in redis-py's
+/// The first nine are what Redis itself sends, named as in its protocol (and as in redis-py's
 /// `message["type"]`). The last three are ours: they stand wherever messages may be missing, so
 /// that nothing is lost in silence.
 ///
@@ -58,6 +58,27 @@ pub enum Event {
         /// What was published.
         payload: Vec<u8>,
     },
+    /// The node of a cluster that owns the shard channel's slot has subscribed this connection to it.
+    SSubscribe {
+        /// The channel.
+        channel: Vec<u8>,
+        /// Shard channels subscribed to at that node, this one included.
+        count: u64,
+    },
+    /// The subscription to a shard channel has ended, as asked for.
+    SUnsubscribe {
+        /// The channel.
+        channel: Vec<u8>,
+        /// Shard channels still subscribed to at that node.
+        count: u64,
+    },
+    /// Somebody published `payload` on a shard channel that is subscribed to.
+    SMessage {
+        /// The channel.
+        channel: Vec<u8>,
+        /// What was published.
+        payload: Vec<u8>,
+    },
     /// `count` messages arrived and were dropped here, because the events were not read fast
     /// enough and the inbox was full.
     Missed {
@@ -90,10 +111,14 @@ impl Event {
         use PushKind as Kind;
         let PushInfo { kind, mut data } = push;
         let event = match (&kind, data.as_mut_slice()) {
-            (Kind::Message, [Value::BulkString(channel), Value::BulkString(payload)]) => {
-                Event::Message {
-                    channel: std::mem::take(channel),
-                    payload: std::mem::take(payload),
+            (
+                Kind::Message | Kind::SMessage,
+                [Value::BulkString(channel), Value::BulkString(payload)],
+            ) => {
+                let (channel, payload) = (std::mem::take(channel), std::mem::take(payload));
+                match kind {
+                    Kind::SMessage => Event::SMessage { channel, payload },
+                    _ => Event::Message { channel, payload },
                 }
             }
             (
@@ -119,6 +144,10 @@ impl Event {
                     Kind::PUnsubscribe => {
                         Event::PUnsubscribe { pattern: std::mem::take(name), count }
                     }
+                    Kind::SSubscribe => Event::SSubscribe { channel: std::mem::take(name), count },
+                    Kind::SUnsubscribe => {
+                        Event::SUnsubscribe { channel: std::mem::take(name), count }
+                    }
                     _ => return Err(PushInfo { kind, data }),
                 }
             }
@@ -130,7 +159,9 @@ impl Event {
     /// The bytes that a message holds; `None` for everything that is not a message.
     pub(crate) fn message_bytes(&self) -> Option<usize> {
         match self {
-            Event::Message { channel, payload } => Some(channel.len() + payload.len()),
+            Event::Message { channel, payload } | Event::SMessage { channel, payload } => {
+                Some(channel.len() + payload.len())
+            }
             Event::PMessage { pattern, channel, payload } => {
                 Some(pattern.len() + channel.len() + payload.len())
             }

@@ -140,6 +140,16 @@ impl Link {
         answers
     }
 
+    /// Sends these commands together, and returns for each what Redis answered.
+    pub(crate) async fn ask(
+        &self,
+        commands: &mut redis::Pipeline,
+    ) -> RedisResult<Vec<RedisResult<Value>>> {
+        let answers = commands.ignore_errors().query_async(&mut self.connection.clone()).await;
+        self.signs.life.fetch_add(1, Ordering::Relaxed);
+        answers
+    }
+
     /// Returns when the connection is gone.
     ///
     /// Redis that ends closes its connections, which is seen at once. A Redis that hangs, or a

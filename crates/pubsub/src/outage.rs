@@ -14,7 +14,6 @@ const LONGEST_DELAY: Duration = Duration::from_secs(2);
 
 /// The outages of one client, one after the other.
 pub(crate) struct Outages {
-    address: String,
     delay: Duration,
     since: Instant,
     connected_at: Instant,
@@ -24,9 +23,8 @@ pub(crate) struct Outages {
 
 impl Outages {
     /// To be made when the first connection stands.
-    pub(crate) fn new(address: &str) -> Outages {
+    pub(crate) fn new() -> Outages {
         Outages {
-            address: address.to_owned(),
             delay: FIRST_DELAY,
             since: Instant::now(),
             connected_at: Instant::now(),
@@ -35,10 +33,9 @@ impl Outages {
         }
     }
 
-    pub(crate) fn begin(&mut self, loss: &Loss) {
+    pub(crate) fn begin(&mut self, address: &str, loss: &Loss) {
         tracing::warn!(
-            "lost the connection to Redis at {}: {}; connecting again",
-            self.address,
+            "lost the connection to Redis at {address}: {}; connecting again",
             loss.reason
         );
         self.since = loss.since;
@@ -50,9 +47,15 @@ impl Outages {
     /// Waits before the next attempt: twice as long each time, up to a limit, and never quite
     /// the same, so that a thousand subscribers do not all come back in the same millisecond.
     pub(crate) async fn wait(&mut self) {
-        sleep(self.delay.mul_f64(rand::random_range(0.5..=1.0))).await;
+        sleep(self.next_delay()).await;
+    }
+
+    /// How long that is.
+    pub(crate) fn next_delay(&mut self) -> Duration {
+        let delay = self.delay.mul_f64(rand::random_range(0.5..=1.0));
         self.delay = (self.delay * 2).min(LONGEST_DELAY);
         self.attempts += 1;
+        delay
     }
 
     /// An attempt has failed. Said once for each reason in an outage, not at each attempt.
@@ -67,13 +70,11 @@ impl Outages {
     /// The connection is back: how long it may have been gone, and how many attempts it took. With
     /// several addresses it may be to another one now.
     pub(crate) fn end(&mut self, address: &str) -> (Duration, u32) {
-        address.clone_into(&mut self.address);
         self.connected_at = Instant::now();
         let gap = self.since.elapsed();
         tracing::warn!(
             attempts = self.attempts,
-            "connected again to Redis at {} after {:.1} s",
-            self.address,
+            "connected again to Redis at {address} after {:.1} s",
             gap.as_secs_f64(),
         );
         (gap, self.attempts)
@@ -92,7 +93,7 @@ mod tests {
 
     #[tokio::test]
     async fn waits_longer_each_time_up_to_two_seconds() {
-        let mut outages = Outages::new("test");
+        let mut outages = Outages::new();
         let before = Instant::now();
         for _ in 0..3 {
             outages.wait().await;

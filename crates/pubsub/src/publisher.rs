@@ -1,11 +1,11 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::Stream;
 use redis::RedisError;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
@@ -15,10 +15,11 @@ use crate::addresses::Addresses;
 use crate::error::said;
 use crate::link::{Link, Loss, Role};
 use crate::outage::Outages;
+use crate::sharded;
 
 /// How many messages are sent together, and how many [`Publisher::publish_all`] has on their
 /// way: as many as Redis takes in a fraction of a millisecond.
-const PIPELINE: usize = 512;
+pub(crate) const PIPELINE: usize = 512;
 /// How long closing waits for the answers that are still due.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
@@ -38,14 +39,17 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 pub struct Publisher {
     queue: UnboundedSender<Message>,
     connected: watch::Receiver<bool>,
-    closing: Arc<Notify>,
+    pub(crate) closing: Arc<watch::Sender<bool>>,
     task: AbortHandle,
+    pub(crate) addresses: Addresses,
+    /// Started with the first message for a shard channel.
+    pub(crate) sharded: OnceLock<sharded::Publisher>,
 }
 
-struct Message {
-    channel: Vec<u8>,
-    payload: Vec<u8>,
-    answer: oneshot::Sender<Result<u64, Error>>,
+pub(crate) struct Message {
+    pub(crate) channel: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) answer: oneshot::Sender<Result<u64, Error>>,
 }
 
 impl Publisher {
@@ -64,18 +68,10 @@ impl Publisher {
         let link = addresses.try_each(connect).await?;
         let (queue, queued) = mpsc::unbounded_channel();
         let (is_connected, connected) = watch::channel(true);
-        let closing = Arc::new(Notify::new());
-        let task = tokio::spawn({
-            let closing = closing.clone();
-            let publishing = publish_for_ever(addresses, link, queued, is_connected);
-            async move {
-                tokio::select! {
-                    () = publishing => {}
-                    () = async { closing.notified().await; sleep(LAST_ANSWERS).await } => {}
-                }
-            }
-        });
-        Ok(Publisher { queue, connected, closing, task: task.abort_handle() })
+        let closing = Arc::new(watch::Sender::new(false));
+        let publishing = publish_for_ever(addresses.clone(), link, queued, is_connected);
+        let task = tokio::spawn(until_closed(publishing, closing.subscribe())).abort_handle();
+        Ok(Publisher { queue, connected, closing, task, addresses, sharded: OnceLock::new() })
     }
 
     /// Publishes `payload` on `channel`, and returns how many receivers Redis counted: a client
@@ -124,15 +120,19 @@ impl Publisher {
         messages.map(publish).buffered(PIPELINE)
     }
 
-    /// Returns when there is a connection, at once if there is one now.
+    /// Returns when there is a connection, at once if there is one now. Where shard channels have
+    /// lost theirs, which only a message can show to be back, it lets one message pass at a time.
     pub async fn connected(&self) {
         // An error means that the publisher was closed: there is nothing to wait for.
         let _ = self.connected.clone().wait_for(|&connected| connected).await;
+        if let Some(sharded) = self.sharded.get() {
+            sharded.connected().await;
+        }
     }
 
     /// Ends the publisher: what is still unanswered after 500 ms counts as not confirmed.
     pub fn close(&self) {
-        self.closing.notify_one();
+        self.closing.send_replace(true);
     }
 
     /// Ends the publisher as [`close`](Self::close) does, when `signal` comes. The signal is heard
@@ -141,7 +141,7 @@ impl Publisher {
         let closing = self.closing.clone();
         tokio::spawn(async move {
             signal.await;
-            closing.notify_one();
+            closing.send_replace(true);
         });
     }
 }
@@ -149,6 +149,25 @@ impl Publisher {
 impl Drop for Publisher {
     fn drop(&mut self) {
         self.task.abort();
+        if let Some(sharded) = self.sharded.get() {
+            sharded.task.abort();
+        }
+    }
+}
+
+/// Runs a task until it was told to close, and then until the last answers have come.
+pub(crate) async fn until_closed(
+    publishing: impl Future<Output = ()>,
+    mut closing: watch::Receiver<bool>,
+) {
+    let last_answers = async {
+        // An error means that the publisher is gone, and nobody waits for an answer.
+        let _ = closing.wait_for(|&closing| closing).await;
+        sleep(LAST_ANSWERS).await;
+    };
+    tokio::select! {
+        () = publishing => {}
+        () = last_answers => {}
     }
 }
 
@@ -167,7 +186,7 @@ async fn publish_for_ever(
     mut queue: UnboundedReceiver<Message>,
     connected: watch::Sender<bool>,
 ) {
-    let mut outages = Outages::new(&addresses.current().shown);
+    let mut outages = Outages::new();
     let mut sent = Vec::new();
     loop {
         let loss = tokio::select! {
@@ -180,7 +199,7 @@ async fn publish_for_ever(
         // What it still holds must not be sent any more once it was called unconfirmed.
         drop(link);
         connected.send_replace(false);
-        outages.begin(&loss);
+        outages.begin(&addresses.current().shown, &loss);
         // These may have reached Redis.
         sent.drain(..).for_each(|message| refuse(message, &loss.reason));
         link = tokio::select! {
@@ -235,10 +254,10 @@ async fn refuse_queued(queue: &mut UnboundedReceiver<Message>, reason: &str) {
     }
 }
 
-fn refuse(message: Message, reason: &str) {
+pub(crate) fn refuse(message: Message, reason: &str) {
     let _ = message.answer.send(Err(not_confirmed(reason)));
 }
 
-fn not_confirmed(reason: &str) -> Error {
+pub(crate) fn not_confirmed(reason: &str) -> Error {
     Error::NotConfirmed { reason: reason.to_owned() }
 }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -10,7 +10,7 @@ use crate::addresses::Addresses;
 use crate::driver::{Command, Driver};
 use crate::inbox::Inbox;
 use crate::link::Change;
-use crate::{Error, Event};
+use crate::{Error, Event, sharded};
 
 /// A subscriber: the counterpart of redis-py's `pubsub()`.
 ///
@@ -52,6 +52,16 @@ pub struct PubSub {
     commands: mpsc::Sender<Command>,
     close: mpsc::Sender<oneshot::Sender<()>>,
     driver: AbortHandle,
+    addresses: Addresses,
+    /// Started when the first shard channel is subscribed to.
+    sharded: OnceLock<Sharded>,
+}
+
+/// The task behind the shard channels.
+struct Sharded {
+    commands: mpsc::Sender<sharded::Command>,
+    close: mpsc::Sender<oneshot::Sender<()>>,
+    task: AbortHandle,
 }
 
 impl PubSub {
@@ -81,9 +91,10 @@ impl PubSub {
         let inbox = Arc::new(Inbox::new());
         let (commands, asked) = mpsc::channel(1);
         let (close, closing) = mpsc::channel(1);
-        let driver = Driver::connect(Addresses::parse(url)?, inbox.clone(), asked).await?;
+        let addresses = Addresses::parse(url)?;
+        let driver = Driver::connect(addresses.clone(), inbox.clone(), asked).await?;
         let driver = tokio::spawn(driver.run(closing)).abort_handle();
-        Ok(PubSub { inbox, commands, close, driver })
+        Ok(PubSub { inbox, commands, close, driver, addresses, sharded: OnceLock::new() })
     }
 
     /// Subscribes to channels, and returns when Redis has confirmed all of them (each also comes
@@ -141,6 +152,41 @@ impl PubSub {
         self.change(Change::PUnsubscribe, patterns).await
     }
 
+    /// Subscribes to shard channels, which are others than those of [`subscribe`](Self::subscribe),
+    /// also where they have the same names. Returns when Redis has confirmed all of them (each also
+    /// comes as [`Event::SSubscribe`]).
+    ///
+    /// On a cluster their messages stay on the nodes of the shard to which the name belongs, by its
+    /// slot, and there is a connection to each such node. When one of them goes away or the slot
+    /// moves, the others go on delivering between [`Event::Disconnected`] and
+    /// [`Event::Reconnected`], which comes when every channel has its place again. Who has plain
+    /// channels besides is told of the two apart: there are as many `Reconnected` as
+    /// `Disconnected`. During an outage this waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe`](Self::subscribe). [`Error::Command`] also from a Redis before 7, which
+    /// knows no shard channels.
+    pub async fn ssubscribe<Name: AsRef<[u8]>>(
+        &self,
+        channels: impl IntoIterator<Item = Name>,
+    ) -> Result<(), Error> {
+        self.change_sharded(true, channels).await
+    }
+
+    /// Ends subscriptions to shard channels (each also comes as [`Event::SUnsubscribe`], except in
+    /// an outage, where there may be nobody to confirm it).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] after [`close`](Self::close).
+    pub async fn sunsubscribe<Name: AsRef<[u8]>>(
+        &self,
+        channels: impl IntoIterator<Item = Name>,
+    ) -> Result<(), Error> {
+        self.change_sharded(false, channels).await
+    }
+
     /// All events, as they come. The stream ends after [`close`](Self::close).
     ///
     /// Up to 65,536 messages or 32 MiB wait for a reader; what comes beyond is dropped, and an
@@ -161,11 +207,36 @@ impl PubSub {
     /// Unsubscribes from everything and closes the connection, waiting at most 500 ms for Redis.
     /// Events that came before can still be read; after them [`listen`](Self::listen) ends.
     pub async fn close(&self) {
-        let (closed, done) = oneshot::channel();
-        // Where the driver has ended already there is nothing to close.
-        if self.close.send(closed).await.is_ok() {
-            let _ = done.await;
+        if let Some(sharded) = self.sharded.get() {
+            close(&sharded.close).await;
         }
+        close(&self.close).await;
+    }
+
+    async fn change_sharded<Name: AsRef<[u8]>>(
+        &self,
+        subscribe: bool,
+        channels: impl IntoIterator<Item = Name>,
+    ) -> Result<(), Error> {
+        let channels: Vec<_> = channels.into_iter().map(|c| c.as_ref().to_vec()).collect();
+        if channels.is_empty() {
+            return Ok(());
+        }
+        if self.close.is_closed() {
+            return Err(Error::Closed);
+        }
+        let sharded = self.sharded.get_or_init(|| {
+            let (commands, asked) = mpsc::channel(1);
+            let (close, closing) = mpsc::channel(1);
+            let (addresses, inbox) = (self.addresses.clone(), self.inbox.clone());
+            let subscriptions = sharded::Subscriptions::new(addresses, inbox, asked);
+            let task = tokio::spawn(subscriptions.run(closing)).abort_handle();
+            Sharded { commands, close, task }
+        });
+        let (answer, answered) = oneshot::channel();
+        let command = sharded::Command { subscribe, channels, answer };
+        sharded.commands.send(command).await.map_err(|_| Error::Closed)?;
+        answered.await.map_err(|_| Error::Closed)?
     }
 
     async fn change<Name: AsRef<[u8]>>(
@@ -184,8 +255,20 @@ impl PubSub {
     }
 }
 
+/// Asks a task to end, and waits until it has.
+async fn close(task: &mpsc::Sender<oneshot::Sender<()>>) {
+    let (closed, done) = oneshot::channel();
+    // Where it has ended already there is nothing to close.
+    if task.send(closed).await.is_ok() {
+        let _ = done.await;
+    }
+}
+
 impl Drop for PubSub {
     fn drop(&mut self) {
         self.driver.abort();
+        if let Some(sharded) = self.sharded.get() {
+            sharded.task.abort();
+        }
     }
 }

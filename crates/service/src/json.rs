@@ -44,6 +44,16 @@ impl Serialize for Json<'_> {
                 kind_and_names(&mut map, "pmessage", Some(pattern), Some(channel))?;
                 bytes(&mut map, "data", "data_base64", payload)?;
             }
+            Event::SSubscribe { channel, count } => {
+                confirmation(&mut map, "ssubscribe", None, Some(channel), *count)?;
+            }
+            Event::SUnsubscribe { channel, count } => {
+                confirmation(&mut map, "sunsubscribe", None, Some(channel), *count)?;
+            }
+            Event::SMessage { channel, payload } => {
+                kind_and_names(&mut map, "smessage", None, Some(channel))?;
+                bytes(&mut map, "data", "data_base64", payload)?;
+            }
             Event::Missed { count } => {
                 map.serialize_entry("type", "missed")?;
                 map.serialize_entry("count", count)?;
@@ -159,8 +169,20 @@ mod tests {
                 r#"{"type":"message","pattern":null,"channel":"c","data":"Late goal wins it."}"#,
             ),
             (
-                Event::PMessage { pattern, channel, payload: b"Rain".to_vec() },
+                Event::PMessage { pattern, channel: channel.clone(), payload: b"Rain".to_vec() },
                 r#"{"type":"pmessage","pattern":"news:*","channel":"news:a","data":"Rain"}"#,
+            ),
+            (
+                Event::SSubscribe { channel: channel.clone(), count: 1 },
+                r#"{"type":"ssubscribe","pattern":null,"channel":"news:a","data":1}"#,
+            ),
+            (
+                Event::SMessage { channel: channel.clone(), payload: b"Rain".to_vec() },
+                r#"{"type":"smessage","pattern":null,"channel":"news:a","data":"Rain"}"#,
+            ),
+            (
+                Event::SUnsubscribe { channel: channel.clone(), count: 0 },
+                r#"{"type":"sunsubscribe","pattern":null,"channel":"news:a","data":0}"#,
             ),
             (Event::Missed { count: 123 }, r#"{"type":"missed","count":123}"#),
             (

@@ -1,0 +1,101 @@
+//! The services on a Redis Cluster, of which parts go away and come back.
+//!
+//! ```console
+//! $ cargo test -p demo --test cluster
+//! ```
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod delivery;
+#[path = "../terminal/mod.rs"]
+mod terminal;
+
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Trial};
+use local_redis::{LocalCluster, Server};
+use serde_json::Value;
+use terminal::{PATIENCE, Terminal, service_command};
+
+/// A name and what is to be seen.
+type Scene = (&'static str, fn());
+
+const SCENES: &[&[Scene]] = &[delivery::SCENES];
+
+/// The three shards own the slots of these, in this order.
+const CHANNELS: [&str; 3] = ["b", "c", "a"];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // More than there are cores, as nearly all of the time is waiting for a failover; not many
+    // more, as each has six nodes.
+    arguments.test_threads.get_or_insert(4);
+    let missing = Server::real().is_none();
+    if !missing && !arguments.list {
+        // Builds the services, so that no scene's time goes into that.
+        service_command("subscriber");
+    }
+    let required = std::env::var_os("REQUIRE_REAL_REDIS").is_some_and(|value| value == "1");
+    let trial = |(name, scene): Scene| {
+        let name = match missing {
+            true => format!("{name}: needs redis-server or valkey-server on the PATH"),
+            false => name.to_owned(),
+        };
+        Trial::test(name, move || {
+            if missing {
+                return Err("there is none".into());
+            }
+            scene();
+            Ok(())
+        })
+        .with_ignored_flag(missing && !required)
+    };
+    let scenes = SCENES.iter().copied().flatten();
+    libtest_mimic::run(&arguments, scenes.map(|&scene| trial(scene)).collect()).exit_code()
+}
+
+/// Three primaries with a replica each.
+fn cluster() -> LocalCluster {
+    LocalCluster::start(3, 3).unwrap()
+}
+
+fn owner(cluster: &LocalCluster, channel: &str) -> usize {
+    cluster.owner(channel).unwrap().expect("nobody owns it")
+}
+
+/// A service that knows all nodes: `run(&cluster, "subscriber --json a")`.
+fn run(cluster: &LocalCluster, line: &str) -> Terminal {
+    Terminal::start_command(&mut command(cluster, line))
+}
+
+fn command(cluster: &LocalCluster, line: &str) -> Command {
+    let mut words = line.split(' ');
+    let mut command = service_command(words.next().unwrap());
+    command.args(words).env("REDIS_URL", cluster.urls());
+    command
+}
+
+/// The next line of a service with `--json`.
+#[track_caller]
+fn event(service: &Terminal) -> Value {
+    serde_json::from_str(&service.line()).unwrap()
+}
+
+/// The next event is of this type.
+#[track_caller]
+fn expect(service: &Terminal, kind: &str) -> Value {
+    let event = event(service);
+    assert_eq!(event["type"], kind, "{event}");
+    event
+}
+
+/// Waits until something is so.
+#[track_caller]
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,23 @@
+//! Sharded Pub/Sub, for clusters: a channel belongs to one shard (by the slot of its name), and
+//! its messages stay on the nodes of that shard. So there is a link to each node that owns one of
+//! the channels (`nodes.rs`), all of them delivering into the same inbox (`told.rs`), and whenever
+//! a node goes away or a slot moves, its channels are placed anew (`subscriptions.rs`). Whom a
+//! message goes to is looked up in the same way (`publishing.rs`).
+//!
+//! Nobody here calculates slots: any node of a cluster answers a command for a channel of another
+//! node with MOVED and that node's address.
+//!
+//! The subscriber of a single Redis does not pass through any of this.
+
+mod nodes;
+mod publisher;
+mod publishing;
+mod subscriptions;
+mod told;
+
+/// How often one attempt follows a MOVED: nodes that have not heard yet of a new owner name the
+/// old one, which names the new one.
+const MAX_REDIRECTIONS: usize = 5;
+
+pub(crate) use publisher::Publisher;
+pub(crate) use subscriptions::{Command, Subscriptions};

@@ -1,0 +1,293 @@
+//! The task that publishes on shard channels, each message at the node that owns its channel.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use redis::{RedisError, RedisResult, RetryMethod, Value};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::MAX_REDIRECTIONS;
+use super::nodes::Nodes;
+use crate::Error;
+use crate::address::Address;
+use crate::addresses::Addresses;
+use crate::error::said;
+use crate::link::{Loss, Role};
+use crate::outage::Outages;
+use crate::publisher::{Message, PIPELINE, not_confirmed, refuse};
+
+/// How many owners are remembered. When there are more channels all are forgotten, and looked up
+/// again.
+const MAX_OWNERS: usize = 4096;
+/// So many messages in a row that were taken are the end of an outage, also if none of them was
+/// for the channel that could not be reached.
+const RECOVERED: usize = 64;
+
+pub(crate) struct Publishing {
+    nodes: Nodes,
+    /// The node that has taken the last message for a channel, or was named as its owner.
+    owners: HashMap<Vec<u8>, String>,
+    /// The channels whose last message could not be delivered to any owner.
+    lost: BTreeSet<Vec<u8>>,
+    /// In an outage: until then, messages for these channels are refused at once.
+    wait_until: Option<Instant>,
+    /// In an outage: how many were taken since the last that was not.
+    taken: usize,
+    reason: String,
+    outages: Outages,
+    connected: watch::Sender<bool>,
+    one_may_try: Arc<Notify>,
+}
+
+/// Messages of one batch, by the node that they go to.
+type ByNode = BTreeMap<String, VecDeque<Message>>;
+
+impl Publishing {
+    pub(crate) fn new(
+        addresses: Addresses,
+        connected: watch::Sender<bool>,
+        one_may_try: Arc<Notify>,
+    ) -> Publishing {
+        // Nothing is subscribed to on these connections, so no event ever comes.
+        let nodes = Nodes::new(addresses, Arc::new(|_, _| {}));
+        Publishing {
+            nodes,
+            owners: HashMap::new(),
+            lost: BTreeSet::new(),
+            wait_until: None,
+            taken: 0,
+            reason: String::new(),
+            outages: Outages::new(),
+            connected,
+            one_may_try,
+        }
+    }
+
+    /// Publishes what is queued until nobody can add to it.
+    pub(crate) async fn run(mut self, mut queue: UnboundedReceiver<Message>) {
+        let mut batch = Vec::new();
+        loop {
+            let wait_until = self.wait_until;
+            let waited = async {
+                match wait_until {
+                    Some(instant) => sleep_until(instant).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                (node, loss) = self.nodes.lost() => {
+                    tracing::warn!("lost the connection to Redis at {node}: {}", loss.reason);
+                    self.forget(&node);
+                }
+                () = waited => {
+                    self.wait_until = None;
+                    self.nodes.ask_another();
+                    self.one_may_try.notify_one();
+                }
+                count = queue.recv_many(&mut batch, PIPELINE) => {
+                    if count == 0 {
+                        return;
+                    }
+                    self.publish(std::mem::take(&mut batch).into()).await;
+                    self.look_for_the_end();
+                }
+            }
+        }
+    }
+
+    async fn publish(&mut self, mut batch: VecDeque<Message>) {
+        if self.wait_until.is_some() {
+            let (lost, rest) =
+                batch.into_iter().partition(|message| self.lost.contains(&message.channel));
+            batch = rest;
+            let lost: VecDeque<_> = lost;
+            lost.into_iter().for_each(|message| refuse(message, &self.reason));
+        }
+        for _ in 0..=MAX_REDIRECTIONS {
+            let by_node = self.by_owner(batch).await;
+            batch = self.send(by_node).await;
+            if batch.is_empty() {
+                return;
+            }
+        }
+        let reason = "the nodes of the cluster send from one to the other";
+        batch.into_iter().for_each(|message| self.not_delivered(message, reason));
+    }
+
+    /// Where the owner is not known, any node will name it.
+    async fn by_owner(&mut self, batch: VecDeque<Message>) -> ByNode {
+        let mut by_node = ByNode::new();
+        let mut anybody = None;
+        for message in batch {
+            let owner = self.owners.get(&message.channel).cloned();
+            let node = match (owner, &anybody) {
+                (Some(owner), _) => Ok(owner),
+                (None, Some(anybody)) => Clone::clone(anybody),
+                (None, None) => anybody.insert(self.anybody().await).clone(),
+            };
+            match node {
+                Ok(node) => by_node.entry(node).or_default().push_back(message),
+                Err(error) => self.not_delivered(message, &error.to_string()),
+            }
+        }
+        by_node
+    }
+
+    async fn anybody(&mut self) -> Result<String, Error> {
+        let node = self.nodes.anybody().await?;
+        match self.nodes.link(&node).map(|link| link.role()) {
+            Some(Role::Replica) => Err(Error::Replica { address: node }),
+            _ => Ok(node),
+        }
+    }
+
+    /// Sends to all nodes at once. Returns what has to be sent again, to other nodes.
+    async fn send(&mut self, mut by_node: ByNode) -> VecDeque<Message> {
+        let sending = by_node.iter().map(|(node, messages)| {
+            let mut pipeline = redis::pipe();
+            for message in messages {
+                pipeline.cmd("SPUBLISH").arg(&message.channel).arg(&message.payload);
+            }
+            let (node, link) = (node.clone(), self.nodes.link(node));
+            async move {
+                match link {
+                    Some(link) => (node, link.ask(&mut pipeline).await),
+                    None => (node, Ok(Vec::new())),
+                }
+            }
+        });
+        let mut sending: FuturesUnordered<_> = sending.collect();
+        let mut moved = BTreeMap::new();
+        let mut again = VecDeque::new();
+        while !by_node.is_empty() {
+            let (node, result) = tokio::select! {
+                Some((node, answers)) = sending.next() => (node, answers.map_err(|e| said(&e))),
+                (node, loss) = self.nodes.lost() => (node, Err(loss.reason)),
+            };
+            let messages = by_node.remove(&node).unwrap_or_default();
+            match result {
+                Ok(answers) => {
+                    again.extend(self.answered(&node, messages, answers, &mut moved));
+                }
+                // These may have reached Redis.
+                Err(reason) => {
+                    self.forget(&node);
+                    messages.into_iter().for_each(|message| self.not_delivered(message, &reason));
+                }
+            }
+        }
+        for address in moved.into_values() {
+            if let Err(error) = self.nodes.connect(&address).await {
+                let (lost, rest) = again.into_iter().partition(|message: &Message| {
+                    self.owners.get(&message.channel) == Some(&address.shown)
+                });
+                again = rest;
+                let lost: VecDeque<_> = lost;
+                for message in lost {
+                    self.not_delivered(message, &error.to_string());
+                }
+            }
+        }
+        again
+    }
+
+    /// Returns the messages that the node has sent elsewhere.
+    fn answered(
+        &mut self,
+        node: &str,
+        messages: VecDeque<Message>,
+        answers: Vec<RedisResult<Value>>,
+        moved: &mut BTreeMap<String, Address>,
+    ) -> VecDeque<Message> {
+        let mut again = VecDeque::new();
+        let mut taken = BTreeSet::new();
+        // Backwards: one that was not taken must not be sent after a later one that was.
+        for (message, answer) in messages.into_iter().zip(answers).rev() {
+            let error = match answer.and_then(|answer| Ok(redis::from_redis_value(answer)?)) {
+                Ok(receivers) => {
+                    self.remember(&message.channel, node);
+                    self.lost.remove(&message.channel);
+                    self.taken += 1;
+                    taken.insert(message.channel);
+                    let _ = message.answer.send(Ok(receivers));
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match (error.retry_method(), self.redirected(node, &error)) {
+                (RetryMethod::MovedRedirect, Some(address))
+                    if !taken.contains(&message.channel) =>
+                {
+                    self.remember(&message.channel, &address.shown);
+                    moved.insert(address.shown.clone(), address);
+                    again.push_front(message);
+                }
+                // The cluster is electing a new owner, or the node is loading its data.
+                (RetryMethod::WaitAndRetry | RetryMethod::AskRedirect, _) => {
+                    self.not_delivered(message, &said(&error));
+                }
+                // What another time would not change.
+                _ => refuse(message, &said(&error)),
+            }
+        }
+        again
+    }
+
+    fn redirected(&mut self, node: &str, error: &RedisError) -> Option<Address> {
+        self.nodes.redirected(node, error)
+    }
+
+    fn remember(&mut self, channel: &[u8], owner: &str) {
+        if self.owners.get(channel).is_some_and(|known| known == owner) {
+            return;
+        }
+        if self.owners.len() >= MAX_OWNERS {
+            self.owners.clear();
+        }
+        self.owners.insert(channel.to_vec(), owner.to_owned());
+    }
+
+    fn forget(&mut self, node: &str) {
+        self.nodes.give_up(node);
+        self.owners.retain(|_, owner| owner != node);
+    }
+
+    /// Nobody could be asked, or there was no answer: that is an outage of this channel.
+    fn not_delivered(&mut self, message: Message, reason: &str) {
+        if self.lost.is_empty() {
+            let channel = message.channel.escape_ascii();
+            self.outages.begin(&format!("the owner of '{channel}'"), &Loss::now(reason.to_owned()));
+        } else {
+            self.outages.failed(&not_confirmed(reason));
+        }
+        self.taken = 0;
+        if self.wait_until.is_none() {
+            self.wait_until = Some(Instant::now() + self.outages.next_delay());
+        }
+        reason.clone_into(&mut self.reason);
+        self.connected.send_replace(false);
+        self.owners.remove(&message.channel);
+        self.lost.insert(message.channel.clone());
+        refuse(message, reason);
+    }
+
+    /// Only a message can show whether a channel has an owner again. In an outage they pass one by
+    /// one, as each may be lost.
+    fn look_for_the_end(&mut self) {
+        if *self.connected.borrow() {
+            return;
+        }
+        if self.lost.is_empty() || self.taken >= RECOVERED {
+            self.lost.clear();
+            self.wait_until = None;
+            self.outages.end(&self.nodes.names().join(", "));
+            self.connected.send_replace(true);
+        } else if self.wait_until.is_none() {
+            self.one_may_try.notify_one();
+        }
+    }
+}
