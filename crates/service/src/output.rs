@@ -122,7 +122,9 @@ impl Output {
         };
         let mut printed = lock(&self.0.printed);
         if !printed.is_empty() {
-            place.send(Job::Write(std::mem::take(&mut printed)));
+            // There is about as much to print the next time: no growing from nothing again.
+            let next = Vec::with_capacity(printed.len());
+            place.send(Job::Write(std::mem::replace(&mut printed, next)));
         }
         Ok(())
     }

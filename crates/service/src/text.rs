@@ -17,6 +17,12 @@ struct Text<'a>(&'a [u8]);
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // Most text is this plain, and found to be so much faster than letter by letter.
+        if self.0.iter().all(|byte| matches!(byte, b' '..=b'~'))
+            && let Ok(plain) = str::from_utf8(self.0)
+        {
+            return f.write_str(plain);
+        }
         for chunk in self.0.utf8_chunks() {
             let mut rest = chunk.valid();
             // Most text needs no escape at all, and is written in one piece.
@@ -58,9 +64,20 @@ pub fn quoted<Name: AsRef<[u8]>>(names: &[Name]) -> String {
 }
 
 /// A count and its noun: `1 receiver`, `2 receivers`.
-pub fn plural(count: u64, noun: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{s}")
+pub fn plural(count: u64, noun: &str) -> impl Display + '_ {
+    Plural { count, noun }
+}
+
+struct Plural<'a> {
+    count: u64,
+    noun: &'a str,
+}
+
+impl Display for Plural<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let s = if self.count == 1 { "" } else { "s" };
+        write!(f, "{} {}{s}", self.count, self.noun)
+    }
 }
 
 #[cfg(test)]
@@ -99,8 +116,8 @@ mod tests {
     fn sentences() {
         assert_eq!(channels(&["a"]), "channel 'a'");
         assert_eq!(channels(&["a", "b\n"]), r"channels 'a', 'b\n'");
-        assert_eq!(plural(0, "receiver"), "0 receivers");
-        assert_eq!(plural(1, "receiver"), "1 receiver");
+        assert_eq!(plural(0, "receiver").to_string(), "0 receivers");
+        assert_eq!(plural(1, "receiver").to_string(), "1 receiver");
     }
 
     proptest! {
