@@ -17,15 +17,13 @@ struct Text<'a>(&'a [u8]);
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        // Most text is this plain, and found to be so much faster than letter by letter.
-        if self.0.iter().all(|byte| matches!(byte, b' '..=b'~'))
+        if is_plain(self.0)
             && let Ok(plain) = str::from_utf8(self.0)
         {
             return f.write_str(plain);
         }
         for chunk in self.0.utf8_chunks() {
             let mut rest = chunk.valid();
-            // Most text needs no escape at all, and is written in one piece.
             while let Some((at, dangerous)) = rest.char_indices().find(|&(_, c)| is_dangerous(c)) {
                 f.write_str(&rest[..at])?;
                 write!(f, "{}", dangerous.escape_default())?;
@@ -38,6 +36,12 @@ impl Display for Text<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether nothing has to be escaped. Most text is that plain, and this is faster to find out
+/// than letter by letter.
+pub(crate) fn is_plain(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// Whether a terminal would obey the character instead of showing it.
