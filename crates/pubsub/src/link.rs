@@ -7,7 +7,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisResult, Value};
+use redis::{
+    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, PushInfo, PushKind, RedisResult, Value,
+};
 use tokio::sync::Notify;
 use tokio::task::coop;
 use tokio::time::{Instant, sleep, timeout};
@@ -124,28 +126,18 @@ impl Link {
         }
     }
 
-    /// Publishes messages in this order, sent together. Returns for each how many receivers it
-    /// had, as Redis counts them, or why Redis refused it.
-    pub(crate) async fn publish<'a>(
+    /// Sends these commands together, in this order. Returns for each what Redis answered, or why it
+    /// refused it.
+    pub(crate) async fn ask<Answer: FromRedisValue>(
         &self,
-        messages: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-    ) -> RedisResult<Vec<RedisResult<u64>>> {
+        commands: impl Iterator<Item = Cmd>,
+    ) -> RedisResult<Vec<RedisResult<Answer>>> {
         let mut pipeline = redis::pipe();
         pipeline.ignore_errors();
-        for (channel, payload) in messages {
-            pipeline.cmd("PUBLISH").arg(channel).arg(payload);
-        }
+        commands.for_each(|command| {
+            pipeline.add_command(command);
+        });
         let answers = pipeline.query_async(&mut self.connection.clone()).await;
-        self.signs.life.fetch_add(1, Ordering::Relaxed);
-        answers
-    }
-
-    /// Sends these commands together, and returns for each what Redis answered.
-    pub(crate) async fn ask(
-        &self,
-        commands: &mut redis::Pipeline,
-    ) -> RedisResult<Vec<RedisResult<Value>>> {
-        let answers = commands.ignore_errors().query_async(&mut self.connection.clone()).await;
         self.signs.life.fetch_add(1, Ordering::Relaxed);
         answers
     }

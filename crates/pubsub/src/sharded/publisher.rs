@@ -8,9 +8,9 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::AbortHandle;
 
-use super::publishing::Publishing;
+use super::publishing::{BATCH, Message, Publishing};
 use crate::Error;
-use crate::publisher::{Message, PIPELINE, not_confirmed, until_closed};
+use crate::publisher::{CLOSED, not_confirmed, until_closed};
 
 /// The task behind them.
 pub(crate) struct Publisher {
@@ -22,6 +22,10 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     pub(crate) async fn connected(&self) {
+        // Waiting, even for what is there already, takes from the task's turn.
+        if *self.connected.borrow() {
+            return;
+        }
         let mut connected = self.connected.clone();
         tokio::select! {
             biased;
@@ -62,7 +66,7 @@ impl crate::Publisher {
         let (channel, payload) = (channel.as_ref().to_vec(), payload.as_ref().to_vec());
         // Where the task has ended, both fail in the same way.
         let _ = sharded.queue.send(Message { channel, payload, answer });
-        answered.await.unwrap_or_else(|_| Err(not_confirmed("the publisher was closed")))
+        answered.await.unwrap_or_else(|_| Err(not_confirmed(CLOSED)))
     }
 
     /// As [`publish_all`](Self::publish_all), on shard channels.
@@ -78,6 +82,6 @@ impl crate::Publisher {
             let answer = self.spublish(&channel, &payload).await;
             (channel, payload, answer)
         };
-        messages.map(publish).buffered(PIPELINE)
+        messages.map(publish).buffered(BATCH)
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use redis::{RedisError, RedisResult, RetryMethod, Value};
+use redis::{RedisResult, RetryMethod};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::MAX_REDIRECTIONS;
@@ -18,14 +18,23 @@ use crate::addresses::Addresses;
 use crate::error::said;
 use crate::link::{Loss, Role};
 use crate::outage::Outages;
-use crate::publisher::{Message, PIPELINE, not_confirmed, refuse};
+use crate::publisher::not_confirmed;
 
+/// How many messages are on their way at a time.
+pub(crate) const BATCH: usize = 512;
 /// How many owners are remembered. When there are more channels all are forgotten, and looked up
 /// again.
 const MAX_OWNERS: usize = 4096;
 /// So many messages in a row that were taken are the end of an outage, also if none of them was
 /// for the channel that could not be reached.
 const RECOVERED: usize = 64;
+
+/// A message, and where to answer how many receivers it had.
+pub(crate) struct Message {
+    pub(crate) channel: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) answer: oneshot::Sender<Result<u64, Error>>,
+}
 
 pub(crate) struct Publishing {
     nodes: Nodes,
@@ -88,7 +97,7 @@ impl Publishing {
                     self.nodes.ask_another();
                     self.one_may_try.notify_one();
                 }
-                count = queue.recv_many(&mut batch, PIPELINE) => {
+                count = queue.recv_many(&mut batch, BATCH) => {
                     if count == 0 {
                         return;
                     }
@@ -148,14 +157,16 @@ impl Publishing {
     /// Sends to all nodes at once. Returns what has to be sent again, to other nodes.
     async fn send(&mut self, mut by_node: ByNode) -> VecDeque<Message> {
         let sending = by_node.iter().map(|(node, messages)| {
-            let mut pipeline = redis::pipe();
-            for message in messages {
-                pipeline.cmd("SPUBLISH").arg(&message.channel).arg(&message.payload);
-            }
+            let commands = messages.iter().map(|message| {
+                let mut command = redis::cmd("SPUBLISH");
+                command.arg(&message.channel).arg(&message.payload);
+                command
+            });
+            let commands: Vec<_> = commands.collect();
             let (node, link) = (node.clone(), self.nodes.link(node));
             async move {
                 match link {
-                    Some(link) => (node, link.ask(&mut pipeline).await),
+                    Some(link) => (node, link.ask(commands.into_iter()).await),
                     None => (node, Ok(Vec::new())),
                 }
             }
@@ -200,14 +211,14 @@ impl Publishing {
         &mut self,
         node: &str,
         messages: VecDeque<Message>,
-        answers: Vec<RedisResult<Value>>,
+        answers: Vec<RedisResult<u64>>,
         moved: &mut BTreeMap<String, Address>,
     ) -> VecDeque<Message> {
         let mut again = VecDeque::new();
         let mut taken = BTreeSet::new();
         // Backwards: one that was not taken must not be sent after a later one that was.
         for (message, answer) in messages.into_iter().zip(answers).rev() {
-            let error = match answer.and_then(|answer| Ok(redis::from_redis_value(answer)?)) {
+            let error = match answer {
                 Ok(receivers) => {
                     self.remember(&message.channel, node);
                     self.lost.remove(&message.channel);
@@ -218,7 +229,7 @@ impl Publishing {
                 }
                 Err(error) => error,
             };
-            match (error.retry_method(), self.redirected(node, &error)) {
+            match (error.retry_method(), self.nodes.redirected(node, &error)) {
                 (RetryMethod::MovedRedirect, Some(address))
                     if !taken.contains(&message.channel) =>
                 {
@@ -235,10 +246,6 @@ impl Publishing {
             }
         }
         again
-    }
-
-    fn redirected(&mut self, node: &str, error: &RedisError) -> Option<Address> {
-        self.nodes.redirected(node, error)
     }
 
     fn remember(&mut self, channel: &[u8], owner: &str) {
@@ -261,7 +268,7 @@ impl Publishing {
         if self.lost.is_empty() {
             let channel = message.channel.escape_ascii();
             self.outages.begin(&format!("the owner of '{channel}'"), &Loss::now(reason.to_owned()));
-        } else {
+        } else if reason != self.reason {
             self.outages.failed(&not_confirmed(reason));
         }
         self.taken = 0;
@@ -290,4 +297,9 @@ impl Publishing {
             self.one_may_try.notify_one();
         }
     }
+}
+
+fn refuse(message: Message, reason: &str) {
+    // Whoever asked may have stopped waiting.
+    let _ = message.answer.send(Err(not_confirmed(reason)));
 }

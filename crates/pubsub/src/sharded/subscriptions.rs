@@ -343,11 +343,12 @@ impl Subscriptions {
 /// Sends a command for each of the channels. They are not put into one command, as that takes
 /// channels of the same slot only. An error is the end of the link.
 async fn each(link: &Link, command: &str, channels: &[Vec<u8>]) -> Result<Vec<Answer>, String> {
-    let mut pipeline = redis::pipe();
-    for channel in channels {
-        pipeline.cmd(command).arg(channel);
-    }
-    let answers = timeout(CONNECT_TIMEOUT, link.ask(&mut pipeline))
+    let commands = channels.iter().map(|channel| {
+        let mut each = redis::cmd(command);
+        each.arg(channel);
+        each
+    });
+    let answers = timeout(CONNECT_TIMEOUT, link.ask(commands))
         .await
         .map_err(|_| format!("no answer to {command} within {CONNECT_TIMEOUT:?}"))?
         .map_err(|error| said(&error))?;
