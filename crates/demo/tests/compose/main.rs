@@ -1,4 +1,4 @@
-//! docker-compose.yml and its overlay on a real engine, as a person would use them.
+//! docker-compose.yml, its overlay and docker-compose.cluster.yml on a real engine, as a person would use them.
 //!
 //! ```console
 //! $ cargo test -p demo --test compose
@@ -9,6 +9,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod cluster;
 mod confined;
 mod least_privilege;
 mod readme;
@@ -26,7 +27,7 @@ type Test = (&'static str, fn());
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // Five containers each: more at once would only be slower.
+    // Five containers each, or nine: more at once would only be slower.
     arguments.test_threads.get_or_insert(2);
     let required = std::env::var_os("REQUIRE_DOCKER").is_some_and(|value| value == "1");
     let missing = stack::missing(required);
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         };
         Trial::test(name, run).with_ignored_flag(ignored)
     };
-    let tests = [running::TESTS, confined::TESTS, least_privilege::TESTS, readme::TESTS];
+    let tests =
+        [running::TESTS, confined::TESTS, least_privilege::TESTS, readme::TESTS, cluster::TESTS];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().map(trial).collect()).exit_code()
 }

@@ -4,11 +4,11 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::Test;
-use crate::stack::{PLAIN, SERVICES, Stack, WITH_ACL, comes, docker, done, follow};
+use crate::stack::{CLUSTER, PLAIN, SERVICES, Stack, WITH_ACL, comes, docker, done, follow};
 use crate::terminal::{Terminal, service_command};
 
 pub const TESTS: &[Test] = &[
-    ("both_files_are_valid", both_files_are_valid),
+    ("all_files_are_valid", all_files_are_valid),
     ("both_subscribers_receive", both_subscribers_receive),
     ("each_of_three_subscribers_gets_every_message", each_of_three_gets_every_message),
     ("all_receive_again_after_redis_was_killed", all_receive_again_after_redis_was_killed),
@@ -16,8 +16,8 @@ pub const TESTS: &[Test] = &[
     ("down_leaves_nothing", down_leaves_nothing),
 ];
 
-fn both_files_are_valid() {
-    for files in [PLAIN, WITH_ACL] {
+fn all_files_are_valid() {
+    for files in [PLAIN, WITH_ACL, CLUSTER] {
         let stack = Stack::new(files);
         let config = stack.compose(&["config", "--quiet"]).output().unwrap();
         // Of what it understands but does not like, Compose says so and succeeds.

@@ -13,6 +13,8 @@ use crate::terminal::{PATIENCE, Terminal};
 pub const PLAIN: &[&str] = &["docker-compose.yml"];
 pub const WITH_ACL: &[&str] = &["docker-compose.yml", "docker-compose.acl.yml"];
 
+pub const CLUSTER: &[&str] = &["docker-compose.cluster.yml"];
+
 pub const SERVICES: [&str; 4] = ["publisher", "news-publisher", "subscriber", "pattern-subscriber"];
 
 /// The image that the services share.
@@ -61,14 +63,21 @@ impl Stack {
     /// The same, with further arguments: `--scale subscriber=3`, or the services to start.
     #[track_caller]
     pub fn up_with(files: &'static [&'static str], arguments: &[&str]) -> Stack {
+        let stack = Stack::built(files);
+        let up = ["up", "--detach", "--wait", "--wait-timeout", "60"];
+        done(stack.compose(&up).args(arguments));
+        stack
+    }
+
+    /// A project of which only the image is there.
+    #[track_caller]
+    pub fn built(files: &'static [&'static str]) -> Stack {
         static IMAGE_IS_BUILT: OnceLock<()> = OnceLock::new();
         let stack = Stack::new(files);
         IMAGE_IS_BUILT.get_or_init(|| {
             let status = stack.compose(&["build"]).status().unwrap();
             assert!(status.success(), "cannot build the image");
         });
-        let up = ["up", "--detach", "--wait", "--wait-timeout", "60"];
-        done(stack.compose(&up).args(arguments));
         stack
     }
 

@@ -1,0 +1,78 @@
+//! docker-compose.cluster.yml: six nodes, of which one dies and comes back.
+
+use std::time::Instant;
+
+use crate::Test;
+use crate::stack::{CLUSTER, Stack, comes, done};
+use crate::terminal::PATIENCE;
+
+pub const TESTS: &[Test] =
+    &[("the_services_survive_the_death_of_a_primary", the_services_survive_the_death_of_a_primary)];
+
+fn the_services_survive_the_death_of_a_primary() {
+    let stack = Stack::built(CLUSTER);
+    // Without --wait: Compose takes it for a failure that what forms the cluster has ended.
+    done(&mut stack.compose(&["up", "--detach"]));
+    let subscriber = stack.output("subscriber");
+    subscriber.shows(
+        "Subscriber: Subscribed to channels 'orders', 'payments', 'users'. Waiting for messages...",
+    );
+    subscriber.shows("Press Ctrl+C to exit.");
+    comes(&subscriber, "Subscribed successfully to 'orders'.");
+    receives(&stack, "orders", "before");
+
+    // The first three nodes are the primaries, with a third of the slots each.
+    assert_eq!(owner(&stack, "redis-2", "orders"), "redis-1");
+    assert_eq!(owner(&stack, "redis-1", "payments"), "redis-2");
+    assert_eq!(owner(&stack, "redis-1", "users"), "redis-3");
+    done(&mut stack.compose(&["kill", "redis-1"]));
+    // The others go on meanwhile.
+    receives(&stack, "payments", "during");
+    let subscriber = stack.output("subscriber");
+    subscriber.logs("lost the connection to Redis at redis-1:6379");
+    subscriber.logs("connected again");
+    receives(&stack, "orders", "after");
+    let new_owner = owner(&stack, "redis-2", "orders");
+    assert_ne!(new_owner, "redis-1");
+
+    // Back with its memory of the cluster, as a replica of its own replica.
+    done(&mut stack.compose(&["start", "redis-1"]));
+    until(|| node(&stack, "redis-1", &["role"]).starts_with("slave"));
+    assert_eq!(owner(&stack, "redis-1", "orders"), new_owner);
+    // A second `up` leaves the cluster as it is.
+    done(&mut stack.compose(&["up", "--detach"]));
+    assert_eq!(owner(&stack, "redis-2", "orders"), new_owner);
+}
+
+/// One more publisher publishes, and the subscriber prints.
+#[track_caller]
+fn receives(stack: &Stack, channel: &str, message: &str) {
+    let arguments =
+        ["publisher", "publisher", "--sharded", channel, "--message", message, "--count", "1"];
+    let published = stack.run(&arguments).end().with(0);
+    assert_eq!(published.stdout.last().unwrap(), &format!("Published: {message} (1 receiver)"));
+    let line = format!("Received on channel '{channel}': {message}");
+    comes(&stack.output("subscriber"), &line);
+}
+
+/// The node that owns a channel, in the words of another one.
+#[track_caller]
+fn owner(stack: &Stack, asked: &str, channel: &str) -> String {
+    let answer = node(stack, asked, &["spublish", channel, "whose?"]);
+    let (_, address) = answer.trim().rsplit_once(' ').unwrap_or_else(|| panic!("{answer}"));
+    address.strip_suffix(":6379").unwrap().to_owned()
+}
+
+#[track_caller]
+fn node(stack: &Stack, node: &str, command: &[&str]) -> String {
+    let redis_cli = [&["exec", "-T", node, "redis-cli"], command].concat();
+    done(&mut stack.compose(&redis_cli))
+}
+
+#[track_caller]
+fn until(condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE);
+    }
+}
