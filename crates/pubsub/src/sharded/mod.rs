@@ -9,6 +9,8 @@
 //!
 //! The subscriber of a single Redis does not pass through any of this.
 
+use std::time::Duration;
+
 mod nodes;
 mod publisher;
 mod publishing;
@@ -18,6 +20,9 @@ mod told;
 /// How often one attempt follows a MOVED: nodes that have not heard yet of a new owner name the
 /// old one, which names the new one.
 const MAX_REDIRECTIONS: usize = 5;
+/// In an outage there is nearly always a node that answers, and a failover takes few seconds: half
+/// as long as one waits for a single Redis that is away.
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
 pub(crate) use publisher::Publisher;
 pub(crate) use subscriptions::{Command, Subscriptions};

@@ -10,8 +10,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::MAX_REDIRECTIONS;
 use super::nodes::Nodes;
+use super::{LONGEST_DELAY, MAX_REDIRECTIONS};
 use crate::Error;
 use crate::address::Address;
 use crate::addresses::Addresses;
@@ -70,7 +70,7 @@ impl Publishing {
             wait_until: None,
             taken: 0,
             reason: String::new(),
-            outages: Outages::new(),
+            outages: Outages::with_longest_delay(LONGEST_DELAY),
             connected,
             one_may_try,
         }

@@ -11,9 +11,9 @@ use redis::{PushKind, RedisError, RedisResult, RetryMethod, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::MAX_REDIRECTIONS;
 use super::nodes::Nodes;
 use super::told::Told;
+use super::{LONGEST_DELAY, MAX_REDIRECTIONS};
 use crate::Error;
 use crate::address::Address;
 use crate::addresses::Addresses;
@@ -72,7 +72,7 @@ impl Subscriptions {
             moved,
             commands,
             unfinished: None,
-            outages: Outages::new(),
+            outages: Outages::with_longest_delay(LONGEST_DELAY),
             in_outage: false,
             failed: false,
         }
