@@ -12,6 +12,7 @@ pub const SCENES: &[Scene] = &[
     ("failover::the_owner_is_killed", the_owner_is_killed),
     ("failover::the_owner_hangs", the_owner_hangs),
     ("failover::a_slot_moves_under_traffic", a_slot_moves),
+    ("failover::a_replica_takes_over_on_request", a_replica_takes_over),
     ("failover::the_whole_cluster_restarts", the_whole_cluster_restarts),
     ("failover::plain_channels_move_to_the_next_node", plain_channels_move),
 ];
@@ -114,6 +115,22 @@ fn a_slot_moves() {
     assert_eq!((heard.count("sunsubscribe"), heard.count("disconnected")), (0, 2));
     // Messages that the old owner did not take went to the new one.
     assert_eq!(published.not_confirmed, [""; 0]);
+    subscriber.ctrl_c().with(0);
+}
+
+/// As before maintenance: nothing dies, and the old owner goes on as a replica.
+fn a_replica_takes_over() {
+    let cluster = cluster();
+    let subscriber = subscriber(&cluster);
+    let numbers = Numbers::start(&cluster);
+    let mut heard = Heard::by(&subscriber);
+    heard.until_all_deliver();
+    cluster.ask(5, "CLUSTER FAILOVER").unwrap();
+    heard.until_type("disconnected");
+    heard.until_type("reconnected");
+    assert_eq!(owner(&cluster, "a"), 5);
+    heard.until_all_deliver();
+    heard.nothing_is_lost_in_silence(&numbers.stop());
     subscriber.ctrl_c().with(0);
 }
 
