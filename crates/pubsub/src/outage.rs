@@ -15,6 +15,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(2);
 /// The outages of one client, one after the other.
 pub(crate) struct Outages {
     delay: Duration,
+    longest_delay: Duration,
     since: Instant,
     connected_at: Instant,
     attempts: u32,
@@ -24,8 +25,13 @@ pub(crate) struct Outages {
 impl Outages {
     /// To be made when the first connection stands.
     pub(crate) fn new() -> Outages {
+        Outages::with_longest_delay(LONGEST_DELAY)
+    }
+
+    pub(crate) fn with_longest_delay(longest_delay: Duration) -> Outages {
         Outages {
             delay: FIRST_DELAY,
+            longest_delay,
             since: Instant::now(),
             connected_at: Instant::now(),
             attempts: 0,
@@ -53,7 +59,7 @@ impl Outages {
     /// How long that is.
     pub(crate) fn next_delay(&mut self) -> Duration {
         let delay = self.delay.mul_f64(rand::random_range(0.5..=1.0));
-        self.delay = (self.delay * 2).min(LONGEST_DELAY);
+        self.delay = (self.delay * 2).min(self.longest_delay);
         self.attempts += 1;
         delay
     }

@@ -7,21 +7,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod delivery;
+mod failover;
+mod numbers;
+mod publishing;
 #[path = "../terminal/mod.rs"]
 mod terminal;
 
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Trial};
 use local_redis::{LocalCluster, Server};
 use serde_json::Value;
-use terminal::{PATIENCE, Terminal, service_command};
+use terminal::{Terminal, service_command};
 
 /// A name and what is to be seen.
 type Scene = (&'static str, fn());
 
-const SCENES: &[&[Scene]] = &[delivery::SCENES];
+const SCENES: &[&[Scene]] = &[delivery::SCENES, failover::SCENES, publishing::SCENES];
 
 /// The three shards own the slots of these, in this order.
 const CHANNELS: [&str; 3] = ["b", "c", "a"];
@@ -30,7 +32,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // More than there are cores, as nearly all of the time is waiting for a failover; not many
     // more, as each has six nodes.
-    arguments.test_threads.get_or_insert(4);
+    arguments.test_threads.get_or_insert(3);
     let missing = Server::real().is_none();
     if !missing && !arguments.list {
         // Builds the services, so that no scene's time goes into that.
@@ -88,14 +90,4 @@ fn expect(service: &Terminal, kind: &str) -> Value {
     let event = event(service);
     assert_eq!(event["type"], kind, "{event}");
     event
-}
-
-/// Waits until something is so.
-#[track_caller]
-fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }

@@ -82,7 +82,10 @@ impl Nodes {
         for address in self.addresses.in_turn() {
             match self.connect(&address).await {
                 Ok(name) if self.is_replica(&name) => replica = replica.or(Some(name)),
-                Ok(name) => return Ok(name),
+                Ok(name) => {
+                    self.addresses.begin_with(&name);
+                    return Ok(name);
+                }
                 Err(error) => errors.push(error),
             }
         }

@@ -8,16 +8,15 @@ use futures_util::stream::FuturesUnordered;
 use redis::{RedisResult, RetryMethod};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::time::{Instant, sleep_until};
 
-use super::MAX_REDIRECTIONS;
 use super::nodes::Nodes;
+use super::unreached::Unreached;
+use super::{MAX_REDIRECTIONS, NEEDS_REDIS_7};
 use crate::Error;
 use crate::address::Address;
 use crate::addresses::Addresses;
-use crate::error::said;
-use crate::link::{Loss, Role};
-use crate::outage::Outages;
+use crate::error::{is_unknown_command, said};
+use crate::link::Role;
 use crate::publisher::not_confirmed;
 
 /// How many messages are on their way at a time.
@@ -25,9 +24,6 @@ pub(crate) const BATCH: usize = 512;
 /// How many owners are remembered. When there are more channels all are forgotten, and looked up
 /// again.
 const MAX_OWNERS: usize = 4096;
-/// So many messages in a row that were taken are the end of an outage, also if none of them was
-/// for the channel that could not be reached.
-const RECOVERED: usize = 64;
 
 /// A message, and where to answer how many receivers it had.
 pub(crate) struct Message {
@@ -40,16 +36,7 @@ pub(crate) struct Publishing {
     nodes: Nodes,
     /// The node that has taken the last message for a channel, or was named as its owner.
     owners: HashMap<Vec<u8>, String>,
-    /// The channels whose last message could not be delivered to any owner.
-    lost: BTreeSet<Vec<u8>>,
-    /// In an outage: until then, messages for these channels are refused at once.
-    wait_until: Option<Instant>,
-    /// In an outage: how many were taken since the last that was not.
-    taken: usize,
-    reason: String,
-    outages: Outages,
-    connected: watch::Sender<bool>,
-    one_may_try: Arc<Notify>,
+    unreached: Unreached,
 }
 
 /// Messages of one batch, by the node that they go to.
@@ -63,59 +50,33 @@ impl Publishing {
     ) -> Publishing {
         // Nothing is subscribed to on these connections, so no event ever comes.
         let nodes = Nodes::new(addresses, Arc::new(|_, _| {}));
-        Publishing {
-            nodes,
-            owners: HashMap::new(),
-            lost: BTreeSet::new(),
-            wait_until: None,
-            taken: 0,
-            reason: String::new(),
-            outages: Outages::new(),
-            connected,
-            one_may_try,
-        }
+        let unreached = Unreached::new(connected, one_may_try);
+        Publishing { nodes, owners: HashMap::new(), unreached }
     }
 
     /// Publishes what is queued until nobody can add to it.
     pub(crate) async fn run(mut self, mut queue: UnboundedReceiver<Message>) {
         let mut batch = Vec::new();
         loop {
-            let wait_until = self.wait_until;
-            let waited = async {
-                match wait_until {
-                    Some(instant) => sleep_until(instant).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 (node, loss) = self.nodes.lost() => {
                     tracing::warn!("lost the connection to Redis at {node}: {}", loss.reason);
                     self.forget(&node);
                 }
-                () = waited => {
-                    self.wait_until = None;
-                    self.nodes.ask_another();
-                    self.one_may_try.notify_one();
-                }
+                () = self.unreached.wait() => self.nodes.ask_another(),
                 count = queue.recv_many(&mut batch, BATCH) => {
                     if count == 0 {
                         return;
                     }
                     self.publish(std::mem::take(&mut batch).into()).await;
-                    self.look_for_the_end();
+                    self.unreached.look_for_the_end(&self.nodes.names());
                 }
             }
         }
     }
 
     async fn publish(&mut self, mut batch: VecDeque<Message>) {
-        if self.wait_until.is_some() {
-            let (lost, rest) =
-                batch.into_iter().partition(|message| self.lost.contains(&message.channel));
-            batch = rest;
-            let lost: VecDeque<_> = lost;
-            lost.into_iter().for_each(|message| refuse(message, &self.reason));
-        }
+        batch = batch.into_iter().filter_map(|message| self.unreached.refuse(message)).collect();
         for _ in 0..=MAX_REDIRECTIONS {
             let by_node = self.by_owner(batch).await;
             batch = self.send(by_node).await;
@@ -221,8 +182,7 @@ impl Publishing {
             let error = match answer {
                 Ok(receivers) => {
                     self.remember(&message.channel, node);
-                    self.lost.remove(&message.channel);
-                    self.taken += 1;
+                    self.unreached.was_taken(&message.channel);
                     taken.insert(message.channel);
                     let _ = message.answer.send(Ok(receivers));
                     continue;
@@ -242,6 +202,7 @@ impl Publishing {
                     self.not_delivered(message, &said(&error));
                 }
                 // What another time would not change.
+                _ if is_unknown_command(&error) => refuse(message, NEEDS_REDIS_7),
                 _ => refuse(message, &said(&error)),
             }
         }
@@ -263,43 +224,15 @@ impl Publishing {
         self.owners.retain(|_, owner| owner != node);
     }
 
-    /// Nobody could be asked, or there was no answer: that is an outage of this channel.
+    /// Nobody could be asked, or there was no answer.
     fn not_delivered(&mut self, message: Message, reason: &str) {
-        if self.lost.is_empty() {
-            let channel = message.channel.escape_ascii();
-            self.outages.begin(&format!("the owner of '{channel}'"), &Loss::now(reason.to_owned()));
-        } else if reason != self.reason {
-            self.outages.failed(&not_confirmed(reason));
-        }
-        self.taken = 0;
-        if self.wait_until.is_none() {
-            self.wait_until = Some(Instant::now() + self.outages.next_delay());
-        }
-        reason.clone_into(&mut self.reason);
-        self.connected.send_replace(false);
         self.owners.remove(&message.channel);
-        self.lost.insert(message.channel.clone());
+        self.unreached.was_not_taken(&message.channel, reason);
         refuse(message, reason);
-    }
-
-    /// Only a message can show whether a channel has an owner again. In an outage they pass one by
-    /// one, as each may be lost.
-    fn look_for_the_end(&mut self) {
-        if *self.connected.borrow() {
-            return;
-        }
-        if self.lost.is_empty() || self.taken >= RECOVERED {
-            self.lost.clear();
-            self.wait_until = None;
-            self.outages.end(&self.nodes.names().join(", "));
-            self.connected.send_replace(true);
-        } else if self.wait_until.is_none() {
-            self.one_may_try.notify_one();
-        }
     }
 }
 
-fn refuse(message: Message, reason: &str) {
+pub(super) fn refuse(message: Message, reason: &str) {
     // Whoever asked may have stopped waiting.
     let _ = message.answer.send(Err(not_confirmed(reason)));
 }

@@ -1,0 +1,45 @@
+//! The publisher while a node goes away: what was not taken is counted, and it does not spin.
+
+use crate::{Scene, cluster, owner, run};
+
+pub const SCENES: &[Scene] = &[
+    ("publishing::counts_what_was_not_taken", counts_what_was_not_taken),
+    ("publishing::at_full_speed_waits_for_a_new_owner", at_full_speed_waits),
+];
+
+/// The owner is away for longer than a failover takes, and the run goes on.
+fn counts_what_was_not_taken() {
+    let mut cluster = cluster();
+    let publisher = run(&cluster, "publisher --sharded --interval 10ms --count 800 a");
+    let mut published = 2;
+    (0..published).for_each(|_| drop(publisher.line()));
+    let owner = owner(&cluster, "a");
+    cluster.node(owner).kill().unwrap();
+    publisher.logs("lost the connection to Redis at");
+    let ended = publisher.end().with(1);
+    published += ended.stdout.len() - 1;
+    let lost = ended.stderr.iter().filter(|line| line.contains("not confirmed: "));
+    let lost = lost.filter(|line| !line.contains("cannot connect again yet")).count();
+    // The very first may stand before the line that was looked for.
+    assert!((799..=800).contains(&(published + lost)), "{published} and {lost}");
+    let last = format!("error: Redis did not confirm {} messages", 800 - published);
+    assert_eq!(*ended.stderr.last().unwrap(), last);
+    // It found the new owner.
+    assert!(ended.stdout.last().unwrap().starts_with("Published: ") && published > 100);
+}
+
+fn at_full_speed_waits() {
+    let mut cluster = cluster();
+    let publisher = run(&cluster, "publisher --sharded --interval 0s --forever b c a");
+    publisher.line();
+    publisher.line();
+    let owner = owner(&cluster, "a");
+    cluster.node(owner).kill().unwrap();
+    publisher.logs("lost the connection to Redis at the owner of 'a'");
+    publisher.logs("connected again to Redis at");
+    let ended = publisher.ctrl_c().with(0);
+    let (_, rest) = ended.stderr.last().unwrap().split_once("did not confirm ").unwrap();
+    let lost: u64 = rest.split(' ').next().unwrap().parse().unwrap();
+    assert!((1..=1024).contains(&lost), "{lost} messages were thrown away");
+    eprintln!("{lost} messages at full speed were not confirmed in a failover");
+}

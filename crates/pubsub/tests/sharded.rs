@@ -1,0 +1,193 @@
+//! Shard channels, by the library's own methods.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use libtest_mimic::{Arguments, Trial};
+use local_redis::{LocalCluster, LocalRedis, Server};
+use pubsub::{Error, Event, PubSub, Publisher};
+use tokio::time::timeout;
+
+/// No condition that a test waits for takes nearly as long, on the busiest machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn main() -> ExitCode {
+    let missing = Server::real().is_none();
+    let required = std::env::var_os("REQUIRE_REAL_REDIS").is_some_and(|value| value == "1");
+    let trial = |name: &str, test: fn()| {
+        let name = match missing {
+            true => format!("{name}: needs redis-server or valkey-server on the PATH"),
+            false => name.to_owned(),
+        };
+        let test = move || {
+            test();
+            Ok(())
+        };
+        Trial::test(name, test).with_ignored_flag(missing && !required)
+    };
+    let trials = vec![
+        trial("the_whole_life_of_subscriptions_on_three_shards", || run(whole_life())),
+        trial("publishing_many_keeps_the_order_of_each_channel", || run(many())),
+        trial("a_message_follows_its_slot", || run(follows())),
+        trial("what_is_asked_for_in_an_outage", || run(in_an_outage())),
+        trial("a_redis_that_knows_no_shard_channels", || run(no_shard_channels())),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().unwrap().block_on(test);
+}
+
+async fn start() -> (LocalCluster, PubSub, Publisher) {
+    let cluster = LocalCluster::start(3, 0).unwrap();
+    let pubsub = PubSub::connect(&cluster.urls()).await.unwrap();
+    let publisher = Publisher::connect(&cluster.urls()).await.unwrap();
+    (cluster, pubsub, publisher)
+}
+
+async fn next(pubsub: &PubSub) -> Event {
+    pubsub.get_message(PATIENCE).await.expect("no event came")
+}
+
+fn message(channel: &str, payload: &str) -> Event {
+    Event::SMessage { channel: channel.into(), payload: payload.into() }
+}
+
+fn subscribed(channel: &str) -> Event {
+    Event::SSubscribe { channel: channel.into(), count: 1 }
+}
+
+fn unsubscribed(channel: &str) -> Event {
+    Event::SUnsubscribe { channel: channel.into(), count: 0 }
+}
+
+/// The owners of 'b', 'c' and 'a' are three nodes, each of which counts for itself.
+async fn whole_life() {
+    let (_cluster, pubsub, publisher) = start().await;
+    pubsub.ssubscribe(["a", "b"]).await.unwrap();
+    pubsub.ssubscribe(["c"]).await.unwrap();
+    let mut first = [next(&pubsub).await, next(&pubsub).await];
+    first.sort_by_key(|event| format!("{event:?}"));
+    assert_eq!(first, [subscribed("a"), subscribed("b")]);
+    assert_eq!(next(&pubsub).await, subscribed("c"));
+    for channel in ["a", "b", "c"] {
+        assert_eq!(publisher.spublish(channel, "1").await, Ok(1));
+        assert_eq!(next(&pubsub).await, message(channel, "1"));
+    }
+    // Another channel than the one of the same name.
+    pubsub.subscribe(["a"]).await.unwrap();
+    next(&pubsub).await;
+    publisher.publish("a", "plain").await.unwrap();
+    assert!(matches!(next(&pubsub).await, Event::Message { .. }));
+
+    // One of these is not subscribed to, which is no error.
+    pubsub.sunsubscribe(["a", "other"]).await.unwrap();
+    assert_eq!(next(&pubsub).await, unsubscribed("a"));
+    assert_eq!(publisher.spublish("a", "2").await, Ok(0));
+    pubsub.ssubscribe(["a"]).await.unwrap();
+    assert_eq!(next(&pubsub).await, subscribed("a"));
+    assert_eq!(publisher.spublish("a", "3").await, Ok(1));
+    assert_eq!(next(&pubsub).await, message("a", "3"));
+
+    pubsub.close().await;
+    let mut last: Vec<_> = pubsub.listen().collect().await;
+    last.sort_by_key(|event| format!("{event:?}"));
+    let plain = Event::Unsubscribe { channel: "a".into(), count: 0 };
+    assert_eq!(last, [unsubscribed("a"), unsubscribed("b"), unsubscribed("c"), plain]);
+    assert_eq!(publisher.spublish("a", "4").await, Ok(0));
+    assert_eq!(pubsub.ssubscribe(["a"]).await, Err(Error::Closed));
+    publisher.close();
+    while publisher.spublish("a", "5").await.is_ok() {}
+}
+
+async fn many() {
+    let (_cluster, pubsub, publisher) = start().await;
+    let channels = ["a", "b", "c"];
+    pubsub.ssubscribe(channels).await.unwrap();
+    for _ in channels {
+        next(&pubsub).await;
+    }
+    let numbers = (0..6000_u64).map(|number| {
+        let channel = channels[usize::try_from(number).unwrap() % 3];
+        (channel, number.to_string())
+    });
+    let answers: Vec<_> = publisher.spublish_all(stream::iter(numbers)).collect().await;
+    assert_eq!(answers.len(), 6000);
+    let mut last = [None; 3];
+    for (number, (_, payload, answer)) in answers.into_iter().enumerate() {
+        assert_eq!((payload, answer), (number.to_string(), Ok(1)));
+        let Event::SMessage { channel, payload } = next(&pubsub).await else { panic!() };
+        let number: u64 = String::from_utf8(payload).unwrap().parse().unwrap();
+        let place = channels.iter().position(|name| name.as_bytes() == channel).unwrap();
+        assert!(last[place] < Some(number), "{number} after {:?}", last[place]);
+        last[place] = Some(number);
+    }
+}
+
+/// To a node that knows nothing of the channel, and back to one that knows too much.
+async fn follows() {
+    let (cluster, pubsub, publisher) = start().await;
+    pubsub.ssubscribe(["a"]).await.unwrap();
+    assert_eq!(next(&pubsub).await, subscribed("a"));
+    for (number, to) in [(1, 0), (2, 1), (3, 2)] {
+        assert_eq!(publisher.spublish("a", "before").await, Ok(1));
+        assert_eq!(next(&pubsub).await, message("a", "before"));
+        cluster.move_slot("a", to).unwrap();
+        let Event::Disconnected { reason } = next(&pubsub).await else { panic!("{number}") };
+        assert!(reason.ends_with("the slot of 'a' has moved"), "{reason}");
+        assert!(matches!(next(&pubsub).await, Event::Reconnected { .. }));
+        assert_eq!(next(&pubsub).await, subscribed("a"));
+    }
+    assert_eq!(publisher.spublish("a", "after").await, Ok(1));
+    assert_eq!(next(&pubsub).await, message("a", "after"));
+    // Nothing was asked for, so nothing is said.
+    pubsub.close().await;
+    let last: Vec<_> = pubsub.listen().collect().await;
+    assert_eq!(last, [unsubscribed("a")]);
+}
+
+async fn in_an_outage() {
+    let mut redis = LocalRedis::start_with(Server::real().unwrap(), &[]).unwrap();
+    let pubsub = PubSub::connect(&redis.url()).await.unwrap();
+    let publisher = Publisher::connect(&redis.url()).await.unwrap();
+    pubsub.ssubscribe(["a", "b"]).await.unwrap();
+    next(&pubsub).await;
+    next(&pubsub).await;
+    assert_eq!(publisher.spublish("a", "1").await, Ok(1));
+    next(&pubsub).await;
+    redis.kill().unwrap();
+    assert!(matches!(next(&pubsub).await, Event::Disconnected { .. }));
+    timeout(PATIENCE, pubsub.sunsubscribe(["a"])).await.unwrap().unwrap();
+    let lost = publisher.spublish("b", "lost").await;
+    assert!(matches!(lost, Err(Error::NotConfirmed { .. })), "{lost:?}");
+    let (late, ()) = tokio::join!(timeout(PATIENCE, pubsub.ssubscribe(["late"])), async {
+        redis.restart().unwrap();
+        // One message has to try.
+        while publisher.spublish("other", "").await.is_err() {
+            timeout(PATIENCE, publisher.connected()).await.unwrap();
+        }
+    });
+    late.unwrap().unwrap();
+    assert!(matches!(next(&pubsub).await, Event::Reconnected { .. }));
+    assert_eq!(next(&pubsub).await, subscribed("b"));
+    assert_eq!(next(&pubsub).await, Event::SSubscribe { channel: "late".into(), count: 2 });
+    assert_eq!(publisher.spublish("a", "2").await, Ok(0));
+    assert_eq!(publisher.spublish("late", "3").await, Ok(1));
+    assert_eq!(next(&pubsub).await, message("late", "3"));
+}
+
+async fn no_shard_channels() {
+    let options = ["--rename-command", "SSUBSCRIBE", "", "--rename-command", "SPUBLISH", ""];
+    let old = LocalRedis::start_with(Server::real().unwrap(), &options).unwrap();
+    let pubsub = PubSub::connect(&old.url()).await.unwrap();
+    let error = pubsub.ssubscribe(["a"]).await.unwrap_err().to_string();
+    assert_eq!(error, "Redis refused SSUBSCRIBE 'a': sharded Pub/Sub needs Redis 7 or later");
+    let publisher = Publisher::connect(&old.url()).await.unwrap();
+    let error = publisher.spublish("a", "x").await.unwrap_err().to_string();
+    assert_eq!(error, "not confirmed: sharded Pub/Sub needs Redis 7 or later");
+}
