@@ -34,8 +34,6 @@ pub(crate) struct Driver {
     link: Option<Link>,
     gate: Arc<Gate>,
     outages: Outages,
-    /// Whether the reader was told that the connection is gone.
-    told: bool,
     channels: BTreeSet<Vec<u8>>,
     patterns: BTreeSet<Vec<u8>>,
     commands: mpsc::Receiver<Command>,
@@ -59,7 +57,6 @@ impl Driver {
             inbox,
             link: Some(link),
             gate,
-            told: false,
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
             commands,
@@ -94,10 +91,10 @@ impl Driver {
                 // this connection. The new one will be subscribed too: hear each message once.
                 self.gate.shut();
                 self.link = None;
-                self.outages.begin(&self.addresses.current().shown, &loss);
                 // Who has subscribed to nothing can miss nothing.
-                self.told = !self.channels.is_empty() || !self.patterns.is_empty();
-                if self.told {
+                self.outages.silent = self.channels.is_empty() && self.patterns.is_empty();
+                self.outages.begin(&self.addresses.current().shown, &loss);
+                if !self.outages.silent {
                     self.inbox.push(Event::Disconnected { reason: loss.reason });
                 }
             }
@@ -148,7 +145,9 @@ impl Driver {
                 Ok((link, gate)) => {
                     let (gap, attempts) = self.outages.end(&addresses.current().shown);
                     self.addresses = addresses;
-                    gate.open(self.told.then_some(Event::Reconnected { gap, attempts }));
+                    gate.open(
+                        (!self.outages.silent).then_some(Event::Reconnected { gap, attempts }),
+                    );
                     (self.link, self.gate) = (Some(link), gate);
                     return;
                 }

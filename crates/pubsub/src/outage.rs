@@ -20,6 +20,8 @@ pub(crate) struct Outages {
     connected_at: Instant,
     attempts: u32,
     reported: BTreeSet<String>,
+    /// Nobody misses anything on this connection: not a word about it.
+    pub(crate) silent: bool,
 }
 
 impl Outages {
@@ -36,14 +38,15 @@ impl Outages {
             connected_at: Instant::now(),
             attempts: 0,
             reported: BTreeSet::new(),
+            silent: false,
         }
     }
 
     pub(crate) fn begin(&mut self, address: &str, loss: &Loss) {
-        tracing::warn!(
-            "lost the connection to Redis at {address}: {}; connecting again",
-            loss.reason
-        );
+        if !self.silent {
+            let reason = &loss.reason;
+            tracing::warn!("lost the connection to Redis at {address}: {reason}; connecting again");
+        }
         self.since = loss.since;
         self.attempts = 0;
         self.reported.clear();
@@ -67,7 +70,7 @@ impl Outages {
     /// An attempt has failed. Said once for each reason in an outage, not at each attempt.
     pub(crate) fn failed(&mut self, error: &Error) {
         let error = error.to_string();
-        if !self.reported.contains(&error) {
+        if !self.silent && !self.reported.contains(&error) {
             tracing::warn!("cannot connect again yet: {error}");
             self.reported.insert(error);
         }
@@ -78,11 +81,13 @@ impl Outages {
     pub(crate) fn end(&mut self, address: &str) -> (Duration, u32) {
         self.connected_at = Instant::now();
         let gap = self.since.elapsed();
-        tracing::warn!(
-            attempts = self.attempts,
-            "connected again to Redis at {address} after {:.1} s",
-            gap.as_secs_f64(),
-        );
+        if !self.silent {
+            tracing::warn!(
+                attempts = self.attempts,
+                "connected again to Redis at {address} after {:.1} s",
+                gap.as_secs_f64(),
+            );
+        }
         (gap, self.attempts)
     }
 }

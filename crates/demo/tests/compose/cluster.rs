@@ -38,7 +38,6 @@ fn the_services_survive_the_death_of_a_primary() {
     // Back with its memory of the cluster, as a replica of its own replica.
     done(&mut stack.compose(&["start", "redis-1"]));
     until(|| node(&stack, "redis-1", &["role"]).starts_with("slave"));
-    assert_eq!(owner(&stack, "redis-1", "orders"), new_owner);
     // A second `up` leaves the cluster as it is.
     done(&mut stack.compose(&["up", "--detach"]));
     assert_eq!(owner(&stack, "redis-2", "orders"), new_owner);
@@ -56,7 +55,7 @@ fn receives(stack: &Stack, channel: &str, message: &str) {
     comes(&stack.output("subscriber"), &line);
 }
 
-/// The node that owns a channel, in the words of another one.
+/// The node that owns a channel, in the words of a node of another shard.
 #[track_caller]
 fn owner(stack: &Stack, asked: &str, channel: &str) -> String {
     let answer = node(stack, asked, &["spublish", channel, "whose?"]);
