@@ -291,6 +291,30 @@ fn without_redis_the_redis_crate_alone_says_how_to_start_one() {
 }
 
 #[test]
+fn the_redis_crate_alone_ends_with_redis_without_a_word() {
+    let mut redis = LocalRedis::start().unwrap();
+    let mut command = example_command("redis_crate_alone");
+    let alone = Terminal::start_command(command.env("REDIS_URL", redis.url()));
+    alone.shows("Subscribed to channel 'notifications'. Waiting for messages...");
+    redis.kill().unwrap();
+    let ended = alone.end().with(0);
+    assert_eq!((ended.stdout, ended.stderr), (vec![], vec![]));
+}
+
+#[test]
+fn a_channel_belongs_to_no_database() {
+    let redis = LocalRedis::start().unwrap();
+    let mut command = service_command("subscriber");
+    let other = Terminal::start_command(command.env("REDIS_URL", format!("{}/3", redis.url())));
+    for _ in 0..3 {
+        other.line();
+    }
+    // From database 0.
+    assert_eq!(publish(&redis, b"notifications", b"across"), 1);
+    other.shows("Received on channel 'notifications': across");
+}
+
+#[test]
 fn a_password_is_never_shown() {
     for url in [
         "redis://user:s3cret@127.0.0.1:1",

@@ -61,6 +61,22 @@ async fn messages_come_without_confirmations() {
     for (channel, receivers) in [("a", 0), ("b", 0), ("news:sports", 1)] {
         assert_eq!(publish(&client, channel, b"x"), receivers, "{channel}");
     }
+    pubsub.punsubscribe("news:*").await.unwrap();
+    assert_eq!(publish(&client, "news:sports", b"x"), 0);
+}
+
+#[tokio::test]
+async fn dropped_it_closes_the_connection() {
+    let (_redis, client) = start();
+    let mut pubsub = client.get_async_pubsub().await.unwrap();
+    pubsub.subscribe("a").await.unwrap();
+    drop(pubsub);
+    let gone = async {
+        while publish(&client, "a", b"x") > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, gone).await.unwrap();
 }
 
 #[tokio::test]

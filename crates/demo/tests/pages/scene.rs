@@ -245,6 +245,8 @@ impl Scene {
                 ["Unsubscribing", "Publisher shutting", "Stopped.", r#"{"type":"unsub"#]
                     .iter()
                     .any(|start| line.starts_with(start))
+                    // Where the Ctrl+C has ended the other program of a pipe first.
+                    || line.contains(" while ending: ")
             };
             let lines = self.block(piece);
             if let Some(at) = lines.iter().skip(before).position(goodbye) {
