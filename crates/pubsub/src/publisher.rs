@@ -233,11 +233,13 @@ async fn publish_for_ever(
     connected: watch::Sender<bool>,
 ) {
     let mut outages = Outages::new();
+    // Until a message has come: with shard channels only, none ever does.
+    outages.silent = true;
     let mut sent = VecDeque::new();
     loop {
         let loss = tokio::select! {
             loss = link.lost() => loss,
-            error = publish_queued(&link, &mut queue, &mut sent) => match error {
+            error = publish_queued(&link, &mut queue, &mut sent, &mut outages.silent) => match error {
                 Some(error) => Loss::now(said(&error)),
                 None => return,
             },
@@ -263,6 +265,7 @@ async fn publish_queued(
     link: &Link,
     queue: &mut UnboundedReceiver<Batch>,
     sent: &mut VecDeque<Vec<Asked>>,
+    unused: &mut bool,
 ) -> Option<RedisError> {
     let mut batches = Vec::new();
     let mut pipelines = FuturesOrdered::new();
@@ -276,6 +279,7 @@ async fn publish_queued(
                 let (messages, asked): (Vec<_>, Vec<_>) = batches.unzip();
                 pipelines.push_back(link.ask(messages.into_iter().flatten()));
                 sent.push_back(asked);
+                *unused = false;
             }
             Some(answers) = pipelines.next() => {
                 let answers = match answers {
