@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::Test;
+use crate::readme;
 use crate::stack::{CLUSTER, Stack, comes, done};
 use crate::terminal::PATIENCE;
 
@@ -11,33 +12,19 @@ pub const TESTS: &[Test] =
 
 fn the_services_survive_the_death_of_a_primary() {
     let stack = Stack::built(CLUSTER);
-    // Without --wait: Compose takes it for a failure that what forms the cluster has ended.
-    done(&mut stack.compose(&["up", "--detach"]));
-    let subscriber = stack.output("subscriber");
-    subscriber.shows(
-        "Subscriber: Subscribed to channels 'orders', 'payments', 'users'. Waiting for messages...",
-    );
-    subscriber.shows("Press Ctrl+C to exit.");
-    comes(&subscriber, "Subscribed successfully to 'orders'.");
-    receives(&stack, "orders", "before");
-
-    // The first three nodes are the primaries, with a third of the slots each.
-    assert_eq!(owner(&stack, "redis-2", "orders"), "redis-1");
-    assert_eq!(owner(&stack, "redis-1", "payments"), "redis-2");
-    assert_eq!(owner(&stack, "redis-1", "users"), "redis-3");
-    done(&mut stack.compose(&["kill", "redis-1"]));
-    // The others go on meanwhile.
-    receives(&stack, "payments", "during");
-    let subscriber = stack.output("subscriber");
-    subscriber.logs("lost the connection to Redis at redis-1:6379");
-    subscriber.logs("connected again");
-    receives(&stack, "orders", "after");
+    readme::failover(&stack);
     let new_owner = owner(&stack, "redis-2", "orders");
     assert_ne!(new_owner, "redis-1");
+    for channel in ["orders", "payments", "users"] {
+        receives(&stack, channel, "Here again");
+    }
 
     // Back with its memory of the cluster, as a replica of its own replica.
     done(&mut stack.compose(&["start", "redis-1"]));
-    until(|| node(&stack, "redis-1", &["role"]).starts_with("slave"));
+    let start = Instant::now();
+    while !node(&stack, "redis-1", &["role"]).starts_with("slave") {
+        assert!(start.elapsed() < PATIENCE);
+    }
     // A second `up` leaves the cluster as it is.
     done(&mut stack.compose(&["up", "--detach"]));
     assert_eq!(owner(&stack, "redis-2", "orders"), new_owner);
@@ -67,12 +54,4 @@ fn owner(stack: &Stack, asked: &str, channel: &str) -> String {
 fn node(stack: &Stack, node: &str, command: &[&str]) -> String {
     let redis_cli = [&["exec", "-T", node, "redis-cli"], command].concat();
     done(&mut stack.compose(&redis_cli))
-}
-
-#[track_caller]
-fn until(condition: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < PATIENCE);
-    }
 }

@@ -19,9 +19,9 @@ struct Shown {
     lines: Vec<String>,
 }
 
-fn shown() -> Vec<Shown> {
+fn shown(section: &str) -> Vec<Shown> {
     let page = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let (_, section) = page.split_once("\n## Docker Compose\n").unwrap();
+    let (_, section) = page.split_once(&format!("\n## {section}\n")).unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
     let mut shown: Vec<Shown> = Vec::new();
     for block in section.split("```text\n").skip(1) {
@@ -57,25 +57,50 @@ fn is_shown(printed: &[String], lines: &[String], command: &str) {
 fn the_readme_shows_the_services() {
     let stack = Stack::up(PLAIN);
     let mut runs = 0;
-    for Shown { command, lines } in shown() {
+    for Shown { command, lines } in shown("Docker Compose") {
         if command.starts_with("docker compose run ") {
             is_shown(&run(&stack, &command), &lines, &command);
             runs += 1;
         }
     }
     assert_eq!(runs, 1);
-    // Each line of the others comes to stand in the logs.
-    for Shown { command, lines } in shown() {
-        let of_all = command.starts_with("docker compose up");
-        if !of_all && !command.contains(" logs ") {
-            continue;
+    for Shown { command, lines } in shown("Docker Compose") {
+        if command.starts_with("docker compose up") {
+            come_to_stand_in_the_logs(&stack, &command, &lines, true);
+        } else if command.contains(" logs ") {
+            come_to_stand_in_the_logs(&stack, &command, &lines, false);
         }
-        for line in lines.iter().filter(|line| *line != "...") {
-            let (service, text) = shape_of_log(line);
-            let start = Instant::now();
-            while !logs(&stack).iter().any(|log| log.1 == text && (!of_all || log.0 == service)) {
-                assert!(start.elapsed() < PATIENCE, "$ {command}\n{line}\n{:#?}", logs(&stack));
+    }
+}
+
+#[track_caller]
+fn come_to_stand_in_the_logs(stack: &Stack, command: &str, lines: &[String], with_service: bool) {
+    for line in lines.iter().filter(|line| *line != "...") {
+        let (service, text) = shape_of_log(line);
+        let start = Instant::now();
+        while !logs(stack).iter().any(|log| log.1 == text && (!with_service || log.0 == service)) {
+            assert!(start.elapsed() < PATIENCE, "$ {command}\n{line}\n{:#?}", logs(stack));
+        }
+    }
+}
+
+/// Does what stands there, one command after the other.
+#[track_caller]
+pub fn failover(stack: &Stack) {
+    for Shown { command, lines } in shown("Beyond one machine") {
+        let arguments: Vec<_> = command.split(' ').collect();
+        match arguments[..] {
+            ["alias", ..] => {}
+            // The image is there.
+            ["dc", "up", "--build", "--detach"] => drop(done(&mut stack.compose(&["up", "-d"]))),
+            ["dc", "exec", ref arguments @ ..] => {
+                let printed = done(&mut stack.compose(&[&["exec", "-T"], arguments].concat()));
+                let printed = printed.lines().filter(|line| !line.is_empty()).map(str::to_owned);
+                is_shown(&printed.collect::<Vec<_>>(), &lines, &command);
             }
+            ["dc", "kill", node] => drop(done(&mut stack.compose(&["kill", node]))),
+            ["dc", "logs", ..] => come_to_stand_in_the_logs(stack, &command, &lines, false),
+            _ => panic!("$ {command}"),
         }
     }
 }
@@ -98,7 +123,7 @@ fn shape_of_log(line: &str) -> (String, String) {
 fn the_readme_shows_the_refusals() {
     let stack = least_privilege::up();
     let mut runs = 0;
-    for Shown { command, lines } in shown() {
+    for Shown { command, lines } in shown("Docker Compose") {
         if command.starts_with("dc run ") {
             is_shown(&run(&stack, &command), &lines, &command);
             runs += 1;
