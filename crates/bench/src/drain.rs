@@ -1,0 +1,270 @@
+//! Drain: messages are published at once, as fast as Redis takes them, and each must be printed.
+//! The time runs from the first byte that is published until the last line stands in the file.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use local_redis::LocalRedis;
+
+use crate::blast::blast;
+use crate::contestants::{Bench, Reader};
+use crate::messages::{DIGITS, Kind, payload};
+use crate::paired::{in_turn, median, ratio};
+use crate::process::Measured;
+use crate::report::{Limit, Report, Table, factor, micros, millis};
+use crate::resp::Client;
+use crate::start::wait_until_subscribed;
+
+/// A reader that has printed nothing for so long, after all was published, has lost the rest.
+const GIVE_UP: Duration = Duration::from_secs(3);
+
+/// How often the file is looked at: a hundredth of what a drain takes.
+const LOOK: Duration = Duration::from_micros(500);
+
+/// What is to be drained.
+pub struct Drain<'a> {
+    pub reader: Reader,
+    pub kind: Kind,
+    pub channels: &'a [String],
+    pub readers: usize,
+    pub count: u64,
+    pub size: usize,
+}
+
+/// What came of it.
+pub struct Drained {
+    pub wall: Duration,
+    /// Of all readers together, without what it takes to start them.
+    pub cpu: Duration,
+    /// The most memory that one of them had, in bytes, where it is known.
+    pub peak: Option<u64>,
+    pub lost: u64,
+    /// How many lines should have been printed.
+    pub lines: u64,
+}
+
+impl Drained {
+    /// Seconds for each line.
+    pub fn wall_each(&self) -> f64 {
+        self.wall.as_secs_f64() / self.lines as f64
+    }
+
+    /// Seconds for each line.
+    pub fn cpu_each(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.lines as f64
+    }
+}
+
+impl Drain<'_> {
+    /// `Err` within says why there is no such reader.
+    pub fn run(
+        &self,
+        bench: &Bench,
+        redis: &LocalRedis,
+    ) -> anyhow::Result<Result<Drained, String>> {
+        let idle = match self.start(bench, redis)? {
+            Ok(processes) => processes,
+            Err(missing) => return Ok(Err(missing)),
+        };
+        let mut start_cpu = Duration::ZERO;
+        for (process, _) in idle {
+            start_cpu += process.kill()?.cpu;
+        }
+        self.wait_until_subscribed(redis, 0)?;
+        let Ok(processes) = self.start(bench, redis)? else { return Ok(Err("is gone".to_owned())) };
+
+        let published = {
+            let (port, channels) = (redis.port(), self.channels.to_vec());
+            let (count, size) = (self.count, self.size);
+            std::thread::spawn(move || blast(port, &channels, count, size))
+        };
+        let last = self.channels.len() as u64;
+        let last = &self.channels[((self.count - 1) % last) as usize];
+        let (before, after) = self.reader.around(self.kind, last);
+        let last = format!("{before}{}{after}", payload(self.count - 1, self.size));
+        let mut end = Instant::now();
+        for (_, file) in &processes {
+            end = wait_for_last(file, &last, self.count, || published.is_finished())?.max(end);
+        }
+        let (start, receivers) =
+            published.join().map_err(|_| anyhow::anyhow!("the publisher panicked"))??;
+        let lines = self.count * self.readers as u64;
+        ensure!(receivers == lines, "Redis counted {receivers} receivers instead of {lines}");
+
+        let mut drained =
+            Drained { wall: end - start, cpu: Duration::ZERO, peak: None, lost: 0, lines };
+        for (process, file) in processes {
+            drained.peak = drained.peak.max(process.memory().map(|memory| memory.peak));
+            drained.cpu += process.kill()?.cpu;
+            drained.lost += self.lost(&file)?;
+            std::fs::remove_file(file)?;
+        }
+        self.wait_until_subscribed(redis, 0)?;
+        drained.cpu = drained.cpu.saturating_sub(start_cpu);
+        Ok(Ok(drained))
+    }
+
+    /// Starts the readers and waits until they are subscribed.
+    fn start(
+        &self,
+        bench: &Bench,
+        redis: &LocalRedis,
+    ) -> anyhow::Result<Result<Vec<(Measured, PathBuf)>, String>> {
+        let names: Vec<&str> = match self.kind {
+            Kind::Channel => self.channels.iter().map(String::as_str).collect(),
+            Kind::Pattern => vec![self.kind.name()],
+        };
+        let mut processes = Vec::new();
+        for number in 0..self.readers {
+            let mut command = match bench.reader(self.reader, self.kind, redis, &names)? {
+                Ok(command) => command,
+                Err(missing) => return Ok(Err(missing)),
+            };
+            let path = bench.folder.join(format!("printed-{number}"));
+            let file = File::create(&path).context("cannot make a file to print to")?;
+            processes.push((Measured::start(&mut command, file)?, path));
+        }
+        self.wait_until_subscribed(redis, self.readers as u64)?;
+        Ok(Ok(processes))
+    }
+
+    fn wait_until_subscribed(&self, redis: &LocalRedis, readers: u64) -> anyhow::Result<()> {
+        // Redis subscribes to several in the order in which they are named.
+        let last = &self.channels[self.channels.len() - 1];
+        wait_until_subscribed(&mut Client::connect(redis.port())?, self.kind, last, readers)
+    }
+
+    /// How many of the messages do not stand in the file, in order and whole.
+    fn lost(&self, path: &Path) -> anyhow::Result<u64> {
+        let around: Vec<_> =
+            self.channels.iter().map(|channel| self.reader.around(self.kind, channel)).collect();
+        // Channels take turns, and their names are of one length.
+        let digits_at = around[0].0.len();
+        let number = |line: &[u8]| {
+            let digits = line.get(digits_at..digits_at + DIGITS)?;
+            let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+            let (before, after) = &around[(number % around.len() as u64) as usize];
+            let payload = line.strip_prefix(before.as_bytes())?.strip_suffix(after.as_bytes())?;
+            let whole = payload.len() == self.size && payload[DIGITS..].iter().all(|&b| b == b'x');
+            whole.then_some(number)
+        };
+        let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
+        let mut line = Vec::new();
+        let (mut next, mut found) = (0, 0);
+        loop {
+            line.clear();
+            if file.read_until(b'\n', &mut line)? == 0 {
+                break;
+            }
+            // Between the messages stands what else a reader has to say.
+            let Some(number) = number(&line) else { continue };
+            ensure!(number >= next, "message {number} was printed after message {}", next - 1);
+            next = number + 1;
+            found += 1;
+        }
+        Ok(self.count - found)
+    }
+}
+
+/// When the file ended with this line, or when nothing more came.
+fn wait_for_last(
+    path: &Path,
+    last: &str,
+    count: u64,
+    all_published: impl Fn() -> bool,
+) -> anyhow::Result<Instant> {
+    let mut file = File::open(path)?;
+    let all = count * last.len() as u64;
+    let mut tail = vec![0; last.len()];
+    let (mut size, mut grown) = (0, Instant::now());
+    loop {
+        let now = Instant::now();
+        let size_now = file.metadata()?.len();
+        if size_now > size || !all_published() {
+            (size, grown) = (size_now.max(size), now);
+        }
+        if size >= all {
+            file.seek(SeekFrom::Start(size - last.len() as u64))?;
+            file.read_exact(&mut tail)?;
+            if tail == last.as_bytes() {
+                return Ok(now);
+            }
+        }
+        if grown.elapsed() > GIVE_UP {
+            return Ok(grown);
+        }
+        sleep(LOOK);
+    }
+}
+
+/// Readers of a kind, drained of messages of a size.
+pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+    for kind in [Kind::Channel, Kind::Pattern] {
+        for size in [64, 16, 1024] {
+            compare(bench, report, kind, size)?;
+        }
+    }
+    Ok(())
+}
+
+fn compare(bench: &Bench, report: &mut Report, kind: Kind, size: usize) -> anyhow::Result<()> {
+    let redis = bench.redis()?;
+    let channels = [kind.channel().to_owned()];
+    let count = match size {
+        // The file would be larger than what the machine may want to keep in memory.
+        1024 => bench.pick(100_000, 1000),
+        _ => bench.pick(300_000, 1000),
+    };
+    let what = format!("drain, {}, {size} bytes", kind.name());
+    let runs = in_turn(&what, bench.pick(5, 1), &Reader::ALL, |&reader| {
+        // So much slower that nobody wants to wait for it.
+        let count = if reader == Reader::Python { count / 10 } else { count };
+        Drain { reader, kind, channels: &channels, readers: 1, count, size }.run(bench, &redis)
+    })?;
+
+    let mut table =
+        Table::new(&["", "wall", "a message", "× floor", "CPU a message", "× floor", "lost"]);
+    let mut floor: Vec<Drained> = Vec::new();
+    for (reader, runs) in Reader::ALL.into_iter().zip(runs) {
+        let name = reader.name(kind);
+        let runs: Vec<_> = match runs.into_iter().collect::<Result<_, _>>() {
+            Ok(runs) => runs,
+            Err(missing) => {
+                table.missing(name, &missing);
+                continue;
+            }
+        };
+        let of = if reader == Reader::Floor { &runs } else { &floor };
+        let wall = ratio(&runs, of, Drained::wall_each);
+        let cpu = ratio(&runs, of, Drained::cpu_each);
+        let lost: u64 = runs.iter().map(|run| run.lost).sum();
+        table.row([
+            name.to_owned(),
+            match lost {
+                0 => millis(median(runs.iter().map(|run| run.wall.as_secs_f64()))),
+                _ => "not complete".to_owned(),
+            },
+            micros(median(runs.iter().map(Drained::wall_each))),
+            factor(wall),
+            micros(median(runs.iter().map(Drained::cpu_each))),
+            factor(cpu),
+            lost.to_string(),
+        ]);
+        if matches!(reader, Reader::Text | Reader::Json) && size == 64 {
+            // Who has lost some has met nothing.
+            let complete = |ratio: Option<f64>| ratio.filter(|_| lost == 0);
+            let (wall, cpu) = (complete(wall), complete(cpu));
+            report.target(format!("drain, {name}: wall"), wall, "× floor", Limit::AtMost(1.5));
+            report.target(format!("drain, {name}: CPU"), cpu, "× floor", Limit::AtMost(6.0));
+        }
+        if reader == Reader::Floor {
+            floor = runs;
+        }
+    }
+    report.table(format!("{} messages of {size} bytes, {}", count, kind.name()), table);
+    Ok(())
+}
