@@ -46,6 +46,23 @@ impl Reader {
         }
     }
 
+    /// The name in the template of the page.
+    pub fn key(self) -> &'static str {
+        match self {
+            Floor => "floor",
+            Text => "text",
+            Json => "json",
+            RedisCrate => "redis_crate",
+            RedisCli => "redis_cli",
+            Python => "python",
+        }
+    }
+
+    /// So slow that nobody wants to wait until it has printed as much as the others.
+    pub fn is_slow(self) -> bool {
+        matches!(self, RedisCli | Python)
+    }
+
     /// What it prints before and after a payload.
     pub fn around(self, kind: Kind, channel: &str) -> (String, String) {
         let pattern = kind.name();
@@ -154,8 +171,7 @@ impl Bench {
                 command.args(["-c", LINE_BUFFERED]).arg(RedisPy::script("pattern_subscriber.py"));
             }
         }
-        command.env("REDIS_URL", redis.url()).env("REDIS_PORT", redis.port().to_string());
-        command.env_remove("REDIS_PASSWORD_FILE").env_remove("RUST_LOG").stdin(Stdio::null());
+        beside(&mut command, redis);
         Ok(Ok(command))
     }
 }
@@ -165,6 +181,12 @@ impl Drop for Bench {
         // It lies in target/: what stays there does no harm.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Connects it to this Redis, whatever the developer's environment says.
+pub fn beside<'a>(command: &'a mut Command, redis: &LocalRedis) -> &'a mut Command {
+    command.env("REDIS_URL", redis.url()).env("REDIS_PORT", redis.port().to_string());
+    command.env_remove("REDIS_PASSWORD_FILE").env_remove("RUST_LOG").stdin(Stdio::null())
 }
 
 /// A program of Redis's own, on the PATH.

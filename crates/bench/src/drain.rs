@@ -14,13 +14,14 @@ use crate::blast::blast;
 use crate::contestants::{Bench, Reader};
 use crate::messages::{DIGITS, Kind, payload};
 use crate::paired::{in_turn, median, ratio};
+use crate::plot::Bar;
 use crate::process::Measured;
-use crate::report::{Limit, Report, Table, factor, micros, millis};
+use crate::report::{Limit, Report, Table, factor, micros};
 use crate::resp::Client;
 use crate::start::wait_until_subscribed;
 
 /// A reader that has printed nothing for so long, after all was published, has lost the rest.
-const GIVE_UP: Duration = Duration::from_secs(3);
+const GIVE_UP: Duration = Duration::from_secs(2);
 
 /// How often the file is looked at: a hundredth of what a drain takes.
 const LOOK: Duration = Duration::from_micros(500);
@@ -88,7 +89,7 @@ impl Drain<'_> {
         let last = format!("{before}{}{after}", payload(self.count - 1, self.size));
         let mut end = Instant::now();
         for (_, file) in &processes {
-            end = wait_for_last(file, &last, self.count, || published.is_finished())?.max(end);
+            end = wait_for_last(file, &last, || published.is_finished())?.max(end);
         }
         let (start, receivers) =
             published.join().map_err(|_| anyhow::anyhow!("the publisher panicked"))??;
@@ -98,7 +99,7 @@ impl Drain<'_> {
         let mut drained =
             Drained { wall: end - start, cpu: Duration::ZERO, peak: None, lost: 0, lines };
         for (process, file) in processes {
-            drained.peak = drained.peak.max(process.memory().map(|memory| memory.peak));
+            drained.peak = drained.peak.max(process.peak_memory());
             drained.cpu += process.kill()?.cpu;
             drained.lost += self.lost(&file)?;
             std::fs::remove_file(file)?;
@@ -174,27 +175,25 @@ impl Drain<'_> {
 fn wait_for_last(
     path: &Path,
     last: &str,
-    count: u64,
     all_published: impl Fn() -> bool,
 ) -> anyhow::Result<Instant> {
     let mut file = File::open(path)?;
-    let all = count * last.len() as u64;
     let mut tail = vec![0; last.len()];
     let (mut size, mut grown) = (0, Instant::now());
     loop {
         let now = Instant::now();
         let size_now = file.metadata()?.len();
-        if size_now > size || !all_published() {
-            (size, grown) = (size_now.max(size), now);
-        }
-        if size >= all {
-            file.seek(SeekFrom::Start(size - last.len() as u64))?;
-            file.read_exact(&mut tail)?;
-            if tail == last.as_bytes() {
-                return Ok(now);
+        if size_now > size {
+            (size, grown) = (size_now, now);
+            if let Some(start) = size.checked_sub(last.len() as u64) {
+                file.seek(SeekFrom::Start(start))?;
+                file.read_exact(&mut tail)?;
+                if tail == last.as_bytes() {
+                    return Ok(now);
+                }
             }
         }
-        if grown.elapsed() > GIVE_UP {
+        if all_published() && grown.elapsed() > GIVE_UP {
             return Ok(grown);
         }
         sleep(LOOK);
@@ -215,22 +214,22 @@ fn compare(bench: &Bench, report: &mut Report, kind: Kind, size: usize) -> anyho
     let redis = bench.redis()?;
     let channels = [kind.channel().to_owned()];
     let count = match size {
-        // The file would be larger than what the machine may want to keep in memory.
+        // The files would be larger than what the system wants to keep in memory.
         1024 => bench.pick(100_000, 1000),
         _ => bench.pick(300_000, 1000),
     };
-    let what = format!("drain, {}, {size} bytes", kind.name());
-    let runs = in_turn(&what, bench.pick(5, 1), &Reader::ALL, |&reader| {
-        // So much slower that nobody wants to wait for it.
-        let count = if reader == Reader::Python { count / 10 } else { count };
+    let title = format!("Drain: {count} messages of {size} bytes, {}", kind.name());
+    let runs = in_turn(&title, bench.pick(5, 1), &Reader::ALL, |&reader| {
+        let count = if reader.is_slow() { count / 10 } else { count };
         Drain { reader, kind, channels: &channels, readers: 1, count, size }.run(bench, &redis)
     })?;
 
-    let mut table =
-        Table::new(&["", "wall", "a message", "× floor", "CPU a message", "× floor", "lost"]);
+    let header = ["", "wall a message", "× floor", "CPU a message", "× floor", "lost"];
+    let mut table = Table::new(&header);
     let mut floor: Vec<Drained> = Vec::new();
     for (reader, runs) in Reader::ALL.into_iter().zip(runs) {
         let name = reader.name(kind);
+        let tenth = if reader.is_slow() { " (a tenth of them)" } else { "" };
         let runs: Vec<_> = match runs.into_iter().collect::<Result<_, _>>() {
             Ok(runs) => runs,
             Err(missing) => {
@@ -238,33 +237,40 @@ fn compare(bench: &Bench, report: &mut Report, kind: Kind, size: usize) -> anyho
                 continue;
             }
         };
-        let of = if reader == Reader::Floor { &runs } else { &floor };
-        let wall = ratio(&runs, of, Drained::wall_each);
-        let cpu = ratio(&runs, of, Drained::cpu_each);
         let lost: u64 = runs.iter().map(|run| run.lost).sum();
+        // Who has lost some has no time to show.
+        let if_complete = |figure: Option<f64>| figure.filter(|_| lost == 0);
+        let of = if reader == Reader::Floor { &runs } else { &floor };
+        let wall = if_complete(ratio(&runs, of, Drained::wall_each));
+        let cpu = if_complete(ratio(&runs, of, Drained::cpu_each));
+        let wall_each = if_complete(median(runs.iter().map(Drained::wall_each)));
+        let cpu_each = if_complete(median(runs.iter().map(Drained::cpu_each)));
         table.row([
-            name.to_owned(),
-            match lost {
-                0 => millis(median(runs.iter().map(|run| run.wall.as_secs_f64()))),
-                _ => "not complete".to_owned(),
-            },
-            micros(median(runs.iter().map(Drained::wall_each))),
+            format!("{name}{tenth}"),
+            micros(wall_each),
             factor(wall),
-            micros(median(runs.iter().map(Drained::cpu_each))),
+            micros(cpu_each),
             factor(cpu),
-            lost.to_string(),
+            match lost {
+                0 => "0".to_owned(),
+                _ => format!("{lost} of {}", runs.iter().map(|run| run.lines).sum::<u64>()),
+            },
         ]);
         if matches!(reader, Reader::Text | Reader::Json) && size == 64 {
-            // Who has lost some has met nothing.
-            let complete = |ratio: Option<f64>| ratio.filter(|_| lost == 0);
-            let (wall, cpu) = (complete(wall), complete(cpu));
             report.target(format!("drain, {name}: wall"), wall, "× floor", Limit::AtMost(1.5));
             report.target(format!("drain, {name}: CPU"), cpu, "× floor", Limit::AtMost(6.0));
+        }
+        if kind == Kind::Channel && size == 64 {
+            report.figure(format!("drain_wall_{}", reader.key()), micros(wall_each));
+            report.figure(format!("drain_cpu_{}", reader.key()), micros(cpu_each));
+            if let (Some(wall), Some(cpu)) = (wall, cpu) {
+                report.plot.drain.push(Bar { name: name.replace('`', ""), wall, cpu });
+            }
         }
         if reader == Reader::Floor {
             floor = runs;
         }
     }
-    report.table(format!("{} messages of {size} bytes, {}", count, kind.name()), table);
+    report.table("drain", title, table);
     Ok(())
 }

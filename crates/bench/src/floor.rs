@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 use crate::messages::{self, Kind};
-use crate::resp::{Integers, command, connect, push};
+use crate::resp::{Elements, Integers, command, connect, push};
 
 /// The hidden first argument.
 pub const ROLE: &str = "--floor";
@@ -83,7 +83,7 @@ fn read(port: u16, subscribe: &str, names: &[String]) -> anyhow::Result<()> {
 }
 
 /// The line that the services print.
-fn line(lines: &mut Vec<u8>, elements: [&[u8]; 4]) {
+fn line(lines: &mut Vec<u8>, elements: Elements) {
     let pieces: &[&[u8]] = match elements {
         [b"message", channel, payload, _] => {
             &[b"Received on channel '", channel, b"': ", payload, b"\n"]

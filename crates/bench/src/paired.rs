@@ -30,9 +30,10 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
-/// The median of the ratios of runs in the same round.
+/// The median of the ratios of runs in the same round; none where there was nothing to measure.
 pub fn ratio<Run>(of: &[Run], to: &[Run], value: impl Fn(&Run) -> f64) -> Option<f64> {
-    median(of.iter().zip(to).map(|(of, to)| value(of) / value(to)))
+    let ratios = of.iter().zip(to).map(|(of, to)| value(of) / value(to));
+    median(ratios).filter(|ratio| ratio.is_finite())
 }
 
 #[cfg(test)]
@@ -50,6 +51,7 @@ mod tests {
     fn a_ratio_is_taken_within_a_round() {
         // The machine was ten times slower in the second round.
         assert_eq!(ratio(&[2.0, 20.0, 2.0], &[1.0, 10.0, 1.0], |run| *run), Some(2.0));
+        assert_eq!(ratio(&[1.0], &[0.0], |run| *run), None);
     }
 
     #[test]

@@ -28,6 +28,10 @@ impl Measured {
         Ok(Measured { process, started: Instant::now() })
     }
 
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
     pub fn process(&mut self) -> &mut Leashed {
         &mut self.process
     }
@@ -45,19 +49,11 @@ impl Measured {
         self.wait()
     }
 
-    /// The memory that it has and the most that it ever had, in bytes; nothing where there is no
-    /// `/proc`. (What `wait4` says of memory starts with that of the process which started it.)
-    pub fn memory(&self) -> Option<Memory> {
+    /// The most memory that it ever had, in bytes; nothing where there is no `/proc`. (What
+    /// `wait4` says of memory begins with that of the process which started it.)
+    pub fn peak_memory(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
-        let field = |name: &str| {
-            let value = status.lines().find_map(|line| line.strip_prefix(name))?;
-            Some(value.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
-        };
-        Some(Memory { resident: field("VmRSS:")?, peak: field("VmHWM:")? })
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(peak.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
     }
-}
-
-pub struct Memory {
-    pub resident: u64,
-    pub peak: u64,
 }

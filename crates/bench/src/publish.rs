@@ -3,12 +3,11 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Stdio;
 
 use anyhow::{Context, ensure};
 use local_redis::LocalRedis;
 
-use crate::contestants::{Bench, tool};
+use crate::contestants::{Bench, beside, tool};
 use crate::floor;
 use crate::messages::{CHANNEL, filler};
 use crate::paired::{in_turn, median, ratio};
@@ -73,7 +72,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     // In whole batches of redis-benchmark's.
     let count = DEPTH * bench.pick(2000, 10);
     let runs = in_turn("publish rate", bench.pick(5, 1), &ALL, |&writer| {
-        // So much slower that nobody wants to wait for it.
+        // The slow ones get less: their figures are for each message, too.
         let count = match writer {
             Python { depth: DEPTH } => count / 10,
             _ if writer.one_at_a_time() => count / 50,
@@ -113,7 +112,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
         let rate_of_benchmark = rate(benchmark);
         table.row([
             writer.name(),
-            median(runs.iter().map(|run| 1.0 / run.wall)).map_or_else(String::new, thousands),
+            thousands(median(runs.iter().map(|run| 1.0 / run.wall))),
             factor(rate_of_benchmark),
             factor(rate(floor)),
             micros(median(runs.iter().map(|run| run.cpu))),
@@ -125,16 +124,16 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
         }
     }
     let title = format!("Publish rate: {count} messages of {SIZE} bytes, {DEPTH} on their way");
-    report.table(title, table);
+    report.table("publish", title, table);
     Ok(())
 }
 
 /// `1,234,000`: more digits would say more than is known.
-fn thousands(rate: f64) -> String {
-    let thousands = (rate / 1e3).round() as u64;
-    match thousands {
-        0..1000 => format!("{thousands},000"),
-        _ => format!("{},{:03},000", thousands / 1000, thousands % 1000),
+fn thousands(rate: Option<f64>) -> String {
+    let Some(rate) = rate.filter(|rate| rate.is_finite()) else { return "–".to_owned() };
+    match (rate / 1e3).round() as u64 {
+        thousands @ 0..1000 => format!("{thousands},000"),
+        thousands => format!("{},{:03},000", thousands / 1000, thousands % 1000),
     }
 }
 
@@ -161,13 +160,12 @@ fn run(
             Err(missing) => return Ok(Err(missing.clone())),
         },
     };
-    command.stdin(Stdio::null());
+    beside(&mut command, redis);
     match writer {
         Floor => {}
         Publisher => {
             command.args(["--interval", "0s", "--message", &payload]);
-            command.args(["--count", &count.to_string()]).env("REDIS_URL", redis.url());
-            command.env_remove("REDIS_PASSWORD_FILE").env_remove("RUST_LOG");
+            command.args(["--count", &count.to_string()]);
         }
         RedisBenchmark => {
             command.args(["-c", "1", "-P", &DEPTH.to_string(), "-n", &count.to_string(), "-q"]);

@@ -1,13 +1,23 @@
-//! What was measured, in tables.
+//! What was measured, in tables: printed as they come, and put together into a page.
 
+use std::collections::BTreeMap;
+
+use anyhow::bail;
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, ContentArrangement};
+
+use crate::plot::Plot;
+
+/// The page, with places for what was measured.
+const TEMPLATE: &str = include_str!("performance.md");
 
 /// What all measurements together have to say.
 #[derive(Default)]
 pub struct Report {
-    sections: Vec<(String, Table)>,
+    /// What goes into the template, by the name of its place.
+    places: BTreeMap<String, String>,
     targets: Vec<Target>,
+    pub plot: Plot,
 }
 
 struct Target {
@@ -21,15 +31,27 @@ struct Target {
 pub enum Limit {
     AtMost(f64),
     AtLeast(f64),
+    Under(f64),
 }
 
 impl Report {
-    pub fn table(&mut self, title: impl Into<String>, table: Table) {
-        let title = title.into();
-        println!("\n{title}\n\n{}", table.markdown());
-        self.sections.push((title, table));
+    /// Prints a table. In the page those of one place stand one below the other.
+    pub fn table(&mut self, place: &str, title: impl Into<String>, table: Table) {
+        let text = format!("{}:\n\n{}\n", title.into(), table.0);
+        println!("\n{text}");
+        let tables = self.places.entry(place.to_owned()).or_default();
+        if !tables.is_empty() {
+            tables.push('\n');
+        }
+        tables.push_str(&text);
     }
 
+    /// A figure that stands in a sentence of the page.
+    pub fn figure(&mut self, place: impl Into<String>, figure: impl Into<String>) {
+        self.places.insert(place.into(), figure.into());
+    }
+
+    /// What is aimed at, and what came of it; nothing where it could not be measured.
     pub fn target(
         &mut self,
         what: impl Into<String>,
@@ -40,31 +62,64 @@ impl Report {
         self.targets.push(Target { what: what.into(), measured, unit, limit });
     }
 
-    /// The last table: what was aimed at.
+    /// The last table: which targets are met.
     pub fn targets(&mut self) {
         let mut table = Table::new(&["", "target", "measured", ""]);
-        for target in &self.targets {
-            let unit = target.unit;
-            let (limit, met) = match target.limit {
-                Limit::AtMost(limit) => {
-                    (format!("at most {limit} {unit}"), target.measured.map(|it| it <= limit))
-                }
-                Limit::AtLeast(limit) => {
-                    (format!("at least {limit} {unit}"), target.measured.map(|it| it >= limit))
-                }
-            };
-            let met = match met {
-                Some(true) => "met",
-                Some(false) => "not met",
-                None => "not measured",
-            };
-            table.row([target.what.clone(), limit, factor(target.measured), met.to_owned()]);
+        for Target { what, measured, unit, limit } in &self.targets {
+            let (limit, met) = limit.check(*measured);
+            let met = met.map_or("not measured", |met| if met { "met" } else { "**not met**" });
+            let limit = format!("{limit} {unit}");
+            table.row([what.clone(), limit, factor(*measured), met.to_owned()]);
         }
-        self.table("Targets", table);
+        self.table("targets", "Targets", table);
+    }
+
+    /// The page.
+    ///
+    /// # Errors
+    ///
+    /// When the template has a place for something that was not measured.
+    pub fn page(&self) -> anyhow::Result<String> {
+        let mut page = String::new();
+        let mut rest = TEMPLATE;
+        while let Some((text, behind)) = rest.split_once("{{") {
+            let Some((place, behind)) = behind.split_once("}}") else {
+                bail!("a place in the template does not end: {behind}");
+            };
+            let Some(filling) = self.places.get(place) else {
+                bail!("the template has a place for '{place}', which was not measured");
+            };
+            page += text;
+            page += filling.trim_end();
+            rest = behind;
+        }
+        Ok(page + rest)
     }
 }
 
-/// A table with a name for each row.
+impl Limit {
+    fn check(self, measured: Option<f64>) -> (String, Option<bool>) {
+        match self {
+            Limit::AtMost(limit) => {
+                (format!("at most {}", plain(limit)), measured.map(|it| it <= limit))
+            }
+            Limit::AtLeast(limit) => {
+                (format!("at least {}", plain(limit)), measured.map(|it| it >= limit))
+            }
+            Limit::Under(limit) => {
+                (format!("under {}", plain(limit)), measured.map(|it| it < limit))
+            }
+        }
+    }
+}
+
+/// `6`, `1.5`, `12.3`.
+fn plain(limit: f64) -> String {
+    let text = format!("{limit:.1}");
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
+}
+
+/// A table with a name in front of each row.
 pub struct Table(comfy_table::Table, usize);
 
 impl Table {
@@ -78,8 +133,8 @@ impl Table {
         Table(table, header.len())
     }
 
-    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.0.add_row(cells);
+    pub fn row(&mut self, cells: impl Into<Vec<String>>) {
+        self.0.add_row(cells.into());
     }
 
     /// A row that says why there are no figures.
@@ -87,10 +142,6 @@ impl Table {
         let mut cells = vec![name, why];
         cells.resize(self.1, "");
         self.0.add_row(cells);
-    }
-
-    pub fn markdown(&self) -> String {
-        self.0.to_string()
     }
 }
 
@@ -104,10 +155,54 @@ pub fn micros(seconds: Option<f64>) -> String {
     shown(seconds, |seconds| format!("{:.2} µs", seconds * 1e6))
 }
 
+/// A ratio, or another plain number.
 pub fn factor(ratio: Option<f64>) -> String {
     shown(ratio, |ratio| format!("{ratio:.2}"))
 }
 
+/// Bytes as mebibytes.
+pub fn mebibytes(bytes: Option<u64>) -> String {
+    bytes.map_or("not known here".to_owned(), |bytes| {
+        format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+    })
+}
+
 fn shown(value: Option<f64>, show: impl Fn(f64) -> String) -> String {
     value.map_or("–".to_owned(), show)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_that_is_not_met_is_shown_as_not_met() {
+        let mut report = Report::default();
+        report.target("a", Some(1.6), "×", Limit::AtMost(1.5));
+        report.target("b", Some(1.5), "×", Limit::AtMost(1.5));
+        report.target("c", Some(0.8), "×", Limit::AtLeast(0.8));
+        report.target("d", Some(6.0), "MiB", Limit::Under(6.0));
+        report.target("e", None, "×", Limit::AtMost(1.5));
+        report.targets();
+        let lines: Vec<_> = report.places["targets"].lines().skip(4).collect();
+        let shown =
+            |line: &&str| line.split('|').map(str::trim).collect::<Vec<_>>()[1..5].join(" ");
+        let shown: Vec<_> = lines.iter().map(shown).collect();
+        assert_eq!(
+            shown,
+            [
+                "a at most 1.5 × 1.60 **not met**",
+                "b at most 1.5 × 1.50 met",
+                "c at least 0.8 × 0.80 met",
+                "d under 6 MiB 6.00 **not met**",
+                "e at most 1.5 × – not measured",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_place_for_what_was_not_measured_is_an_error() {
+        let error = Report::default().page().unwrap_err();
+        assert!(error.to_string().contains("was not measured"), "{error}");
+    }
 }

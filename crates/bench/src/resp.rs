@@ -51,10 +51,13 @@ impl Integers {
     }
 }
 
-/// The elements of a push, and how many bytes it took; none while it is not complete. Redis
-/// sends `subscribe` with three, `message` with three and `pmessage` with four.
-pub fn push(bytes: &[u8]) -> anyhow::Result<Option<([&[u8]; 4], usize)>> {
-    let mut elements: [&[u8]; 4] = [b""; 4];
+/// What Redis sends to a subscriber: `subscribe` and `message` have three elements, `pmessage`
+/// has four.
+pub type Elements<'a> = [&'a [u8]; 4];
+
+/// The elements of a push, and how many bytes it took; none while it is not complete.
+pub fn push(bytes: &[u8]) -> anyhow::Result<Option<(Elements<'_>, usize)>> {
+    let mut elements: Elements = [b""; 4];
     let Some((count, mut at)) = number(bytes, 0, b"*>")? else { return Ok(None) };
     for element in elements.get_mut(..count).context("a push of more than four elements")? {
         let Some((length, start)) = number(bytes, at, b"$:")? else { return Ok(None) };
@@ -131,10 +134,10 @@ mod tests {
         for end in 0..whole.len() {
             assert_eq!(push(&whole[..end]).unwrap(), None, "{end}");
         }
-        let elements: [&[u8]; 4] = [b"pmessage", b"*", b"c", b"a\r\nb"];
+        let elements: Elements = [b"pmessage", b"*", b"c", b"a\r\nb"];
         assert_eq!(push(whole).unwrap(), Some((elements, whole.len())));
         let subscribed = b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n*3";
-        let elements: [&[u8]; 4] = [b"subscribe", b"c", b"1", b""];
+        let elements: Elements = [b"subscribe", b"c", b"1", b""];
         assert_eq!(push(subscribed).unwrap(), Some((elements, subscribed.len() - 2)));
         assert!(push(b"-NOPERM\r\n").is_err());
     }

@@ -1,0 +1,75 @@
+//! Memory: the most that a process had after one message, and in a flood that it reads.
+
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use local_redis::LocalRedis;
+
+use crate::contestants::{Bench, Reader, beside};
+use crate::drain::Drain;
+use crate::messages::{CHANNEL, Kind};
+use crate::process::Measured;
+use crate::report::{Limit, Report, Table, mebibytes};
+
+const KIND: Kind = Kind::Channel;
+
+/// What a flood is: messages and their size.
+const FLOODS: [(u64, usize); 2] = [(300_000, 64), (100_000, 1024)];
+
+pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+    let title = "Resident memory";
+    eprintln!("{title} ...");
+    let redis = bench.redis()?;
+    let header = FLOODS.map(|(count, size)| format!("flood of {count} × {size} bytes"));
+    let mut table = Table::new(&["", "idle", &header[0], &header[1]]);
+    for reader in Reader::ALL {
+        let name = reader.name(KIND);
+        let channels = [CHANNEL.to_owned()];
+        let peak = |count, size| {
+            let drain = Drain { reader, kind: KIND, channels: &channels, readers: 1, count, size };
+            anyhow::Ok(drain.run(bench, &redis)?.map(|drained| drained.peak))
+        };
+        let idle = match peak(1, 64)? {
+            Ok(idle) => idle,
+            Err(missing) => {
+                table.missing(name, &missing);
+                continue;
+            }
+        };
+        let mut peaks = Vec::new();
+        for (count, size) in FLOODS {
+            let count = if reader.is_slow() { count / 10 } else { count };
+            peaks.push(peak(bench.pick(count, 1000), size)?.ok().flatten());
+        }
+        let name = if reader.is_slow() { format!("{name} (a tenth of them)") } else { name.into() };
+        let shown = [name.clone(), mebibytes(idle), mebibytes(peaks[0]), mebibytes(peaks[1])];
+        table.row(shown);
+        if matches!(reader, Reader::Text | Reader::Json) {
+            let mib = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64 / f64::from(1 << 20));
+            let flood = peaks.into_iter().flatten().max();
+            report.target(format!("{name}, idle"), mib(idle), "MiB", Limit::Under(6.0));
+            report.target(format!("{name}, in a flood"), mib(flood), "MiB", Limit::Under(64.0));
+        }
+    }
+    let publisher = idle_publisher(bench, &redis)?;
+    table.row(["`publisher`".to_owned(), mebibytes(publisher), String::new(), String::new()]);
+    report.table("memory", title, table);
+    Ok(())
+}
+
+/// The memory of one that has published, and waits.
+fn idle_publisher(bench: &Bench, redis: &LocalRedis) -> anyhow::Result<Option<u64>> {
+    let path = bench.folder.join("published");
+    let mut command = bench.services.command("publisher")?;
+    beside(&mut command, redis).args(["--interval", "1h"]);
+    let process = Measured::start(&mut command, File::create(&path)?)?;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !std::fs::read_to_string(&path)?.contains("Published: ") {
+        ensure!(Instant::now() < deadline, "the publisher publishes nothing");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let memory = process.peak_memory();
+    process.kill()?;
+    Ok(memory)
+}
