@@ -29,7 +29,13 @@ const LINE_BUFFERED: &str = "import runpy, sys; sys.stdout.reconfigure(line_buff
     sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')";
 
 impl Reader {
-    pub const ALL: [Reader; 6] = [Floor, Text, Json, RedisCrate, RedisCli, Python];
+    /// Those of channels and those of patterns: `redis_crate_alone` knows channels only.
+    pub fn all(kind: Kind) -> &'static [Reader] {
+        match kind {
+            Kind::Channel => &[Floor, Text, Json, RedisCrate, RedisCli, Python],
+            Kind::Pattern => &[Floor, Text, Json, RedisCli, Python],
+        }
+    }
 
     pub fn name(self, kind: Kind) -> &'static str {
         match (self, kind) {
@@ -58,8 +64,18 @@ impl Reader {
         }
     }
 
-    /// So slow that nobody wants to wait until it has printed as much as the others.
-    pub fn is_slow(self) -> bool {
+    /// How many of so many messages it gets: some are so slow that nobody wants to wait for all.
+    pub fn share_of(self, count: u64) -> u64 {
+        if self.is_slow() { count / 10 } else { count }
+    }
+
+    /// The name, where it gets such a share.
+    pub fn name_with_share(self, kind: Kind) -> String {
+        let share = if self.is_slow() { " (a tenth of them)" } else { "" };
+        format!("{}{share}", self.name(kind))
+    }
+
+    fn is_slow(self) -> bool {
         matches!(self, RedisCli | Python)
     }
 
@@ -148,8 +164,7 @@ impl Bench {
             (Floor, _) => floor::reader(kind, redis.port(), names)?,
             (Text, _) => self.services.command(service)?,
             (Json, _) => self.services.command(service)?,
-            (RedisCrate, Kind::Pattern) => return Ok(Err("has channels only".to_owned())),
-            (RedisCrate, Kind::Channel) => self.examples.command("redis_crate_alone")?,
+            (RedisCrate, _) => self.examples.command("redis_crate_alone")?,
             (RedisCli, _) => match tool("redis-cli", redis) {
                 Ok(command) => command,
                 Err(missing) => return Ok(Err(missing)),

@@ -218,22 +218,25 @@ fn compare(bench: &Bench, report: &mut Report, kind: Kind, size: usize) -> anyho
         1024 => bench.pick(100_000, 1000),
         _ => bench.pick(300_000, 1000),
     };
+    // That of the targets has more rounds than the others.
+    let rounds = bench.pick(if size == 64 { 7 } else { 5 }, 1);
     let title = format!("Drain: {count} messages of {size} bytes, {}", kind.name());
-    let runs = in_turn(&title, bench.pick(5, 1), &Reader::ALL, |&reader| {
-        let count = if reader.is_slow() { count / 10 } else { count };
+    let runs = in_turn(&title, rounds, Reader::all(kind), |&reader| {
+        let count = reader.share_of(count);
         Drain { reader, kind, channels: &channels, readers: 1, count, size }.run(bench, &redis)
     })?;
 
     let header = ["", "wall a message", "× floor", "CPU a message", "× floor", "lost"];
     let mut table = Table::new(&header);
     let mut floor: Vec<Drained> = Vec::new();
-    for (reader, runs) in Reader::ALL.into_iter().zip(runs) {
+    for (&reader, runs) in Reader::all(kind).iter().zip(runs) {
         let name = reader.name(kind);
-        let tenth = if reader.is_slow() { " (a tenth of them)" } else { "" };
+        let in_page = format!("drain_cpu_{}", reader.key());
         let runs: Vec<_> = match runs.into_iter().collect::<Result<_, _>>() {
             Ok(runs) => runs,
             Err(missing) => {
                 table.missing(name, &missing);
+                report.figure(in_page, "(not measured)");
                 continue;
             }
         };
@@ -246,7 +249,7 @@ fn compare(bench: &Bench, report: &mut Report, kind: Kind, size: usize) -> anyho
         let wall_each = if_complete(median(runs.iter().map(Drained::wall_each)));
         let cpu_each = if_complete(median(runs.iter().map(Drained::cpu_each)));
         table.row([
-            format!("{name}{tenth}"),
+            reader.name_with_share(kind),
             micros(wall_each),
             factor(wall),
             micros(cpu_each),
@@ -261,8 +264,7 @@ fn compare(bench: &Bench, report: &mut Report, kind: Kind, size: usize) -> anyho
             report.target(format!("drain, {name}: CPU"), cpu, "× floor", Limit::AtMost(6.0));
         }
         if kind == Kind::Channel && size == 64 {
-            report.figure(format!("drain_wall_{}", reader.key()), micros(wall_each));
-            report.figure(format!("drain_cpu_{}", reader.key()), micros(cpu_each));
+            report.figure(in_page, micros(cpu_each));
             if let (Some(wall), Some(cpu)) = (wall, cpu) {
                 report.plot.drain.push(Bar { name: name.replace('`', ""), wall, cpu });
             }
@@ -273,4 +275,42 @@ fn compare(bench: &Bench, report: &mut Report, kind: Kind, size: usize) -> anyho
     }
     report.table("drain", title, table);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is lost of three messages, where this is printed.
+    fn lost(printed: &[(u64, &str)]) -> anyhow::Result<u64> {
+        static FILES: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let file = FILES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("drain-{}-{file}", std::process::id()));
+        let mut text = "Subscribed successfully to 'a'.\n".to_owned();
+        for (number, channel) in printed {
+            text += &format!("Received on channel '{channel}': {}\n", payload(*number, 16));
+        }
+        std::fs::write(&path, text).unwrap();
+        let channels = ["a".to_owned(), "b".to_owned()];
+        let (reader, kind) = (Reader::Text, Kind::Channel);
+        let drain = Drain { reader, kind, channels: &channels, readers: 1, count: 3, size: 16 };
+        let lost = drain.lost(&path);
+        std::fs::remove_file(path).unwrap();
+        lost
+    }
+
+    #[test]
+    fn what_was_not_printed_is_lost() {
+        assert_eq!(lost(&[(0, "a"), (1, "b"), (2, "a")]).unwrap(), 0);
+        assert_eq!(lost(&[(0, "a"), (2, "a")]).unwrap(), 1);
+        assert_eq!(lost(&[]).unwrap(), 3);
+        // On a channel on which it was not published.
+        assert_eq!(lost(&[(0, "a"), (1, "a"), (2, "a")]).unwrap(), 1);
+    }
+
+    #[test]
+    fn another_order_or_twice_is_an_error() {
+        assert!(lost(&[(1, "b"), (0, "a")]).is_err());
+        assert!(lost(&[(0, "a"), (0, "a")]).is_err());
+    }
 }

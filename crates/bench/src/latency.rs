@@ -34,12 +34,13 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
         "Latency from publishing to the printed line: {} messages of {SIZE} bytes, 1,000 a second",
         rounds as u64 * count
     );
-    let runs = in_turn(&title, rounds, &Reader::ALL, |&reader| run(bench, &redis, reader, count))?;
+    let runs =
+        in_turn(&title, rounds, Reader::all(KIND), |&reader| run(bench, &redis, reader, count))?;
 
     let header = ["", "p50", "× floor", "p99", "× floor", "p99.9"];
     let mut table = Table::new(&header);
     let mut floor: Vec<Latencies> = Vec::new();
-    for (reader, runs) in Reader::ALL.into_iter().zip(runs) {
+    for (&reader, runs) in Reader::all(KIND).iter().zip(runs) {
         let name = reader.name(KIND);
         let runs: Vec<_> = match runs.into_iter().collect::<Result<_, _>>() {
             Ok(runs) => runs,

@@ -23,31 +23,36 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let redis = bench.redis()?;
     let header = FLOODS.map(|(count, size)| format!("flood of {count} × {size} bytes"));
     let mut table = Table::new(&["", "idle", &header[0], &header[1]]);
-    for reader in Reader::ALL {
+    for &reader in Reader::all(KIND) {
         let name = reader.name(KIND);
         let channels = [CHANNEL.to_owned()];
-        let peak = |count, size| {
-            let drain = Drain { reader, kind: KIND, channels: &channels, readers: 1, count, size };
-            anyhow::Ok(drain.run(bench, &redis)?.map(|drained| drained.peak))
+        let drain = |count, size| {
+            Drain { reader, kind: KIND, channels: &channels, readers: 1, count, size }
+                .run(bench, &redis)
         };
-        let idle = match peak(1, 64)? {
-            Ok(idle) => idle,
+        let idle = match drain(1, 64)? {
+            Ok(drained) => drained.peak,
             Err(missing) => {
                 table.missing(name, &missing);
                 continue;
             }
         };
-        let mut peaks = Vec::new();
+        let mut cells = vec![reader.name_with_share(KIND), mebibytes(idle)];
+        let mut flood = None;
         for (count, size) in FLOODS {
-            let count = if reader.is_slow() { count / 10 } else { count };
-            peaks.push(peak(bench.pick(count, 1000), size)?.ok().flatten());
+            let Ok(drained) = drain(bench.pick(reader.share_of(count), 1000), size)? else {
+                continue;
+            };
+            let lost = match drained.lost {
+                0 => String::new(),
+                lost => format!(", {lost} lost"),
+            };
+            cells.push(format!("{}{lost}", mebibytes(drained.peak)));
+            flood = flood.max(drained.peak);
         }
-        let name = if reader.is_slow() { format!("{name} (a tenth of them)") } else { name.into() };
-        let shown = [name.clone(), mebibytes(idle), mebibytes(peaks[0]), mebibytes(peaks[1])];
-        table.row(shown);
+        table.row(cells);
         if matches!(reader, Reader::Text | Reader::Json) {
             let mib = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64 / f64::from(1 << 20));
-            let flood = peaks.into_iter().flatten().max();
             report.target(format!("{name}, idle"), mib(idle), "MiB", Limit::Under(6.0));
             report.target(format!("{name}, in a flood"), mib(flood), "MiB", Limit::Under(64.0));
         }
