@@ -1,6 +1,7 @@
 //! Prints every message of all channels that match a pattern, until Ctrl+C:
 //! `cargo run -p pattern-subscriber`.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -46,7 +47,7 @@ async fn pattern_subscriber(args: Args, output: Output, shutdown: Shutdown) -> a
     let show = if args.json { json } else { text_line };
     let mut events = pubsub.listen().take_until(shutdown.wait());
     while let Some(event) = events.next().await {
-        output.maybe_line(show(&event)).await?;
+        output.print(|line| show(&event, line)).await?;
     }
 
     if !args.json {
@@ -55,24 +56,24 @@ async fn pattern_subscriber(args: Args, output: Output, shutdown: Shutdown) -> a
     pubsub.close().await;
     // What arrived before Redis confirmed the unsubscribing is printed too.
     while let Some(event) = pubsub.listen().next().await {
-        output.maybe_line(show(&event)).await?;
+        output.print(|line| show(&event, line)).await?;
     }
     Ok(())
 }
 
-fn text_line(event: &Event) -> Option<String> {
-    Some(match event {
+fn text_line(event: &Event, line: &mut Vec<u8>) -> io::Result<()> {
+    match event {
         Event::PSubscribe { pattern, .. } => {
-            format!("Subscribed to pattern '{}'", text(pattern))
+            writeln!(line, "Subscribed to pattern '{}'", text(pattern))
         }
         Event::PMessage { pattern, channel, payload } => {
             let (pattern, channel, payload) = (text(pattern), text(channel), text(payload));
-            format!("Pattern '{pattern}' matched channel '{channel}': {payload}")
+            writeln!(line, "Pattern '{pattern}' matched channel '{channel}': {payload}")
         }
         Event::Missed { count } => {
-            format!("Missed {}: this reader was too slow.", plural(*count, "message"))
+            writeln!(line, "Missed {}: this reader was too slow.", plural(*count, "message"))
         }
         // A lost and a regained connection stand in the log, on stderr.
-        _ => return None,
-    })
+        _ => Ok(()),
+    }
 }

@@ -40,7 +40,7 @@ async fn publisher(args: Args, output: Output, shutdown: Shutdown) -> anyhow::Re
         match answer {
             Ok(receivers) => {
                 let receivers = plural(receivers, "receiver");
-                output.line(format!("Published{to}: {} ({receivers})", text(message))).await?;
+                output.line(format_args!("Published{to}: {} ({receivers})", text(message))).await?;
             }
             // Redis may have taken it or not. Sending it again could deliver it twice.
             Err(error) => {

@@ -1,5 +1,6 @@
 //! Prints every message of a channel, until Ctrl+C: `cargo run -p subscriber`.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -46,7 +47,7 @@ async fn subscriber(args: Args, output: Output, shutdown: Shutdown) -> anyhow::R
     let show = if args.json { json } else { text_line };
     let mut events = pubsub.listen().take_until(shutdown.wait());
     while let Some(event) = events.next().await {
-        output.maybe_line(show(&event)).await?;
+        output.print(|line| show(&event, line)).await?;
     }
 
     if !args.json {
@@ -55,23 +56,23 @@ async fn subscriber(args: Args, output: Output, shutdown: Shutdown) -> anyhow::R
     pubsub.close().await;
     // What arrived before Redis confirmed the unsubscribing is printed too.
     while let Some(event) = pubsub.listen().next().await {
-        output.maybe_line(show(&event)).await?;
+        output.print(|line| show(&event, line)).await?;
     }
     Ok(())
 }
 
-fn text_line(event: &Event) -> Option<String> {
-    Some(match event {
+fn text_line(event: &Event, line: &mut Vec<u8>) -> io::Result<()> {
+    match event {
         Event::Subscribe { channel, .. } => {
-            format!("Subscribed successfully to '{}'.", text(channel))
+            writeln!(line, "Subscribed successfully to '{}'.", text(channel))
         }
         Event::Message { channel, payload } => {
-            format!("Received on channel '{}': {}", text(channel), text(payload))
+            writeln!(line, "Received on channel '{}': {}", text(channel), text(payload))
         }
         Event::Missed { count } => {
-            format!("Missed {}: this reader was too slow.", plural(*count, "message"))
+            writeln!(line, "Missed {}: this reader was too slow.", plural(*count, "message"))
         }
         // A lost and a regained connection stand in the log, on stderr.
-        _ => return None,
-    })
+        _ => Ok(()),
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisResult, ServerErrorKind, Value,
+    AsyncConnectionConfig, Cmd, ErrorKind, PushInfo, PushKind, RedisResult, ServerErrorKind, Value,
 };
 use tokio::sync::Notify;
 use tokio::task::coop;
@@ -106,15 +106,15 @@ impl Link {
 
     /// Publishes messages in this order, sent together. Returns for each how many receivers it
     /// had, as Redis counts them, or why Redis refused it.
-    pub(crate) async fn publish<'a>(
+    pub(crate) async fn publish(
         &self,
-        messages: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        messages: impl Iterator<Item = Cmd>,
     ) -> RedisResult<Vec<RedisResult<u64>>> {
         let mut pipeline = redis::pipe();
         pipeline.ignore_errors();
-        for (channel, payload) in messages {
-            pipeline.cmd("PUBLISH").arg(channel).arg(payload);
-        }
+        messages.for_each(|message| {
+            pipeline.add_command(message);
+        });
         let answers = pipeline.query_async(&mut self.connection.clone()).await;
         self.signs.life.fetch_add(1, Ordering::Relaxed);
         answers

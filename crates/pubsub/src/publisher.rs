@@ -1,12 +1,13 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::stream::Stream;
-use redis::RedisError;
+use futures_util::stream::{self, FuturesOrdered, Stream};
+use redis::{Cmd, RedisError};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, yield_now};
 use tokio::time::sleep;
 
 use crate::Error;
@@ -15,9 +16,14 @@ use crate::error::said;
 use crate::link::{Link, Loss};
 use crate::outage::Outages;
 
-/// How many messages are sent together, and how many [`Publisher::publish_all`] has on their
-/// way: as many as Redis takes in a fraction of a millisecond.
-const PIPELINE: usize = 512;
+/// How many messages [`Publisher::publish_all`] hands over together: as many as Redis takes in a
+/// fraction of a millisecond. Twice as many are on their way at most, so that Redis has the next
+/// ones already when it has answered the first, and neither side waits for the other.
+const BATCH: usize = 512;
+/// How many pipelines are on their way. The redis crate queues 50 for its connection; beyond that
+/// they would wait for a place, and not in their order.
+const PIPELINES: usize = 16;
+const CLOSED: &str = "the publisher was closed";
 /// How long closing waits for the answers that are still due.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
@@ -35,16 +41,21 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// # }
 /// ```
 pub struct Publisher {
-    queue: UnboundedSender<Message>,
+    queue: UnboundedSender<Batch>,
     connected: watch::Receiver<bool>,
     closing: Arc<Notify>,
     task: AbortHandle,
 }
 
-struct Message {
-    channel: Vec<u8>,
-    payload: Vec<u8>,
-    answer: oneshot::Sender<Result<u64, Error>>,
+/// Messages to be sent together, and where to answer.
+struct Batch {
+    messages: Vec<Cmd>,
+    asked: Asked,
+}
+
+struct Asked {
+    messages: usize,
+    answer: oneshot::Sender<Vec<Result<u64, Error>>>,
 }
 
 impl Publisher {
@@ -93,19 +104,21 @@ impl Publisher {
         channel: impl AsRef<[u8]>,
         payload: impl AsRef<[u8]>,
     ) -> Result<u64, Error> {
+        let answers = self.enqueue(vec![command(channel.as_ref(), payload.as_ref())]).await;
+        answers.into_iter().next().unwrap_or_else(|| Err(not_confirmed(CLOSED)))
+    }
+
+    /// Queues messages at once; the future that it returns gives the answers.
+    fn enqueue(&self, messages: Vec<Cmd>) -> impl Future<Output = Vec<Result<u64, Error>>> {
         let (answer, answered) = oneshot::channel();
-        let message = Message {
-            channel: channel.as_ref().to_vec(),
-            payload: payload.as_ref().to_vec(),
-            answer,
-        };
+        let count = messages.len();
         // Where the task has ended, both fail in the same way.
-        let _ = self.queue.send(message);
-        answered.await.unwrap_or_else(|_| Err(not_confirmed("the publisher was closed")))
+        let _ = self.queue.send(Batch { messages, asked: Asked { messages: count, answer } });
+        async move { answered.await.unwrap_or_else(|_| vec![Err(not_confirmed(CLOSED)); count]) }
     }
 
     /// Publishes messages as they come, without waiting for the answer to one before sending the
-    /// next, and gives the answers in the same order. Up to 512 messages are on their way at a
+    /// next, and gives the answers in the same order. Up to 1,024 messages are on their way at a
     /// time.
     pub fn publish_all<'a, Channel, Payload>(
         &'a self,
@@ -115,15 +128,49 @@ impl Publisher {
         Channel: AsRef<[u8]> + 'a,
         Payload: AsRef<[u8]> + 'a,
     {
-        let publish = async move |(channel, payload): (Channel, Payload)| {
-            let answer = self.publish(&channel, &payload).await;
-            (channel, payload, answer)
-        };
-        messages.map(publish).buffered(PIPELINE)
+        let batches = Box::pin(messages.ready_chunks(BATCH).fuse());
+        let state = (batches, FuturesOrdered::new(), 0);
+        let answers =
+            stream::unfold(state, async |(mut batches, mut waiting, mut on_their_way)| {
+                loop {
+                    tokio::select! {
+                        biased;
+                        Some(batch) = batches.next(), if on_their_way <= BATCH => {
+                            on_their_way += batch.len();
+                            waiting.push_back(self.publish_batch(batch));
+                        }
+                        Some(answers) = waiting.next() => {
+                            on_their_way -= answers.len();
+                            // The caller takes a while with so many. What was queued is sent first.
+                            yield_now().await;
+                            return Some((stream::iter(answers), (batches, waiting, on_their_way)));
+                        }
+                        else => return None,
+                    }
+                }
+            });
+        answers.flatten()
+    }
+
+    fn publish_batch<Channel: AsRef<[u8]>, Payload: AsRef<[u8]>>(
+        &self,
+        batch: Vec<(Channel, Payload)>,
+    ) -> impl Future<Output = Vec<(Channel, Payload, Result<u64, Error>)>> {
+        let commands =
+            batch.iter().map(|(channel, payload)| command(channel.as_ref(), payload.as_ref()));
+        let answers = self.enqueue(commands.collect());
+        async move {
+            let answers = batch.into_iter().zip(answers.await);
+            answers.map(|((channel, payload), answer)| (channel, payload, answer)).collect()
+        }
     }
 
     /// Returns when there is a connection, at once if there is one now.
     pub async fn connected(&self) {
+        // Waiting, even for what is there already, takes from the task's turn.
+        if *self.connected.borrow() {
+            return;
+        }
         // An error means that the publisher was closed: there is nothing to wait for.
         let _ = self.connected.clone().wait_for(|&connected| connected).await;
     }
@@ -158,11 +205,11 @@ async fn connect(address: &Address) -> Result<Link, Error> {
 async fn publish_for_ever(
     address: Address,
     mut link: Link,
-    mut queue: UnboundedReceiver<Message>,
+    mut queue: UnboundedReceiver<Batch>,
     connected: watch::Sender<bool>,
 ) {
     let mut outages = Outages::new(&address.shown);
-    let mut sent = Vec::new();
+    let mut sent = VecDeque::new();
     loop {
         let loss = tokio::select! {
             loss = link.lost() => loss,
@@ -176,7 +223,7 @@ async fn publish_for_ever(
         connected.send_replace(false);
         outages.begin(&loss);
         // These may have reached Redis.
-        sent.drain(..).for_each(|message| refuse(message, &loss.reason));
+        sent.drain(..).flatten().for_each(|asked| refuse(asked, &loss.reason));
         link = tokio::select! {
             link = reconnect(&address, &mut outages) => link,
             () = refuse_queued(&mut queue, &loss.reason) => return,
@@ -186,28 +233,50 @@ async fn publish_for_ever(
 }
 
 /// Publishes what is queued, as much as there is at a time, until nobody can add to it (`None`)
-/// or Redis answers something incomprehensible. Messages that were sent stay in `sent` until they
-/// are answered.
+/// or Redis answers something incomprehensible. `sent` has who waits for an answer, pipeline by
+/// pipeline.
 async fn publish_queued(
     link: &Link,
-    queue: &mut UnboundedReceiver<Message>,
-    sent: &mut Vec<Message>,
+    queue: &mut UnboundedReceiver<Batch>,
+    sent: &mut VecDeque<Vec<Asked>>,
 ) -> Option<RedisError> {
-    while queue.recv_many(sent, PIPELINE).await > 0 {
-        let messages = sent.iter().map(|message| (&message.channel[..], &message.payload[..]));
-        let answers = match link.publish(messages).await {
-            Ok(answers) => answers,
-            // The connection is gone: whoever watches it knows why.
-            Err(error) if error.is_io_error() => std::future::pending().await,
-            Err(error) => return Some(error),
-        };
-        for (message, answer) in sent.drain(..).zip(answers) {
-            let answer = answer.map_err(|error| not_confirmed(&said(&error)));
-            // Whoever asked may have stopped waiting.
-            let _ = message.answer.send(answer);
+    let mut batches = Vec::new();
+    let mut pipelines = FuturesOrdered::new();
+    loop {
+        tokio::select! {
+            queued = queue.recv_many(&mut batches, BATCH), if pipelines.len() < PIPELINES => {
+                if queued == 0 {
+                    return None;
+                }
+                let batches = batches.drain(..).map(|batch| (batch.messages, batch.asked));
+                let (messages, asked): (Vec<_>, Vec<_>) = batches.unzip();
+                pipelines.push_back(link.publish(messages.into_iter().flatten()));
+                sent.push_back(asked);
+            }
+            Some(answers) = pipelines.next() => {
+                let answers = match answers {
+                    Ok(answers) => answers,
+                    // The connection is gone: whoever watches it knows why.
+                    Err(error) if error.is_io_error() => std::future::pending().await,
+                    Err(error) => return Some(error),
+                };
+                let mut answers = answers
+                    .into_iter()
+                    .map(|answer| answer.map_err(|error| not_confirmed(&said(&error))));
+                for asked in sent.pop_front().into_iter().flatten() {
+                    // Whoever asked may have stopped waiting.
+                    let _ = asked.answer.send(answers.by_ref().take(asked.messages).collect());
+                }
+            }
         }
     }
-    None
+}
+
+fn command(channel: &[u8], payload: &[u8]) -> Cmd {
+    const PUBLISH: &str = "PUBLISH";
+    let mut command = Cmd::with_capacity(3, PUBLISH.len() + channel.len() + payload.len());
+    command.arg(PUBLISH).arg(channel).arg(payload);
+    command
 }
 
 async fn reconnect(address: &Address, outages: &mut Outages) -> Link {
@@ -223,14 +292,14 @@ async fn reconnect(address: &Address, outages: &mut Outages) -> Link {
     }
 }
 
-async fn refuse_queued(queue: &mut UnboundedReceiver<Message>, reason: &str) {
-    while let Some(message) = queue.recv().await {
-        refuse(message, reason);
+async fn refuse_queued(queue: &mut UnboundedReceiver<Batch>, reason: &str) {
+    while let Some(batch) = queue.recv().await {
+        refuse(batch.asked, reason);
     }
 }
 
-fn refuse(message: Message, reason: &str) {
-    let _ = message.answer.send(Err(not_confirmed(reason)));
+fn refuse(asked: Asked, reason: &str) {
+    let _ = asked.answer.send(vec![Err(not_confirmed(reason)); asked.messages]);
 }
 
 fn not_confirmed(reason: &str) -> Error {

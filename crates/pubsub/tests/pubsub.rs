@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use local_redis::LocalRedis;
+use local_redis::{LocalRedis, Signal};
 use pubsub::{Error, Event, PubSub, Publisher};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 /// No condition that a test waits for takes nearly as long, on the busiest machine.
@@ -138,12 +141,38 @@ async fn publishing_many_keeps_the_order() {
     let (_redis, pubsub, publisher) = start().await;
     pubsub.subscribe(["a"]).await.unwrap();
     next(&pubsub).await;
-    let numbers = stream::iter((0..5000).map(|number: u32| ("a", number.to_string())));
-    let answers: Vec<_> = publisher.publish_all(numbers).collect().await;
-    for (number, (_, payload, answer)) in answers.into_iter().enumerate() {
-        assert_eq!((payload, answer), (number.to_string(), Ok(1)));
-        assert_eq!(next(&pubsub).await, message("a", &number.to_string()));
+    // Nobody listens on every third one: each answer has to come with its own message.
+    let numbers = (0..5000).map(|number| (if number % 3 == 0 { "b" } else { "a" }, number));
+    let messages = stream::iter(numbers.map(|(channel, number)| (channel, number.to_string())));
+    let answers: Vec<_> = publisher.publish_all(messages).collect().await;
+    assert_eq!(answers.len(), 5000);
+    for (number, (channel, payload, answer)) in answers.into_iter().enumerate() {
+        assert_eq!(payload, number.to_string());
+        assert_eq!(answer, Ok(if channel == "a" { 1 } else { 0 }));
+        if channel == "a" {
+            assert_eq!(next(&pubsub).await, message("a", &number.to_string()));
+        }
     }
+}
+
+/// A slow source keeps its pace: its next message goes out while others wait for an answer.
+#[tokio::test]
+async fn publishing_does_not_wait_for_answers() {
+    let (mut redis, _pubsub, publisher) = start().await;
+    redis.process().signal(Signal::STOP);
+    let taken = AtomicU32::new(0);
+    let messages = stream::iter(0..300).then(async |_| {
+        yield_now().await;
+        taken.fetch_add(1, Ordering::Relaxed);
+        ("a", "x")
+    });
+    let mut answers = pin!(publisher.publish_all(messages));
+    // Long before the heartbeat notices.
+    let none = timeout(Duration::from_millis(500), answers.next()).await;
+    assert!(none.is_err(), "{none:?}");
+    assert_eq!(taken.load(Ordering::Relaxed), 300);
+    redis.process().signal(Signal::CONT);
+    assert_eq!(answers.count().await, 300);
 }
 
 /// On one thread, with more to read at once than the inbox holds.

@@ -1,21 +1,23 @@
-use std::io;
+use std::io::{self, Write};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use pubsub::Event;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::text::is_dangerous;
+use crate::text::{is_dangerous, is_plain};
 
-/// An event as one line of JSON, with the keys of redis-py's `message` in its order.
+/// Writes an event as one line of JSON, with the keys of redis-py's `message` in its order.
 ///
 /// Bytes that are not UTF-8 come in base64, under `channel_base64`, `pattern_base64` or
 /// `data_base64` instead. The types `missed`, `disconnected` and `reconnected` are ours.
-pub fn json(event: &Event) -> Option<String> {
-    let mut line = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut line, HarmlessFormatter);
-    // Neither can fail: writing to memory does not, and what comes out is UTF-8.
-    Json(event).serialize(&mut serializer).ok()?;
-    String::from_utf8(line).ok()
+///
+/// # Errors
+///
+/// None: it writes to memory.
+pub fn json(event: &Event, out: &mut Vec<u8>) -> io::Result<()> {
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, HarmlessFormatter);
+    Json(event).serialize(&mut serializer)?;
+    writeln!(out)
 }
 
 struct Json<'a>(&'a Event);
@@ -112,6 +114,9 @@ impl serde_json::ser::Formatter for HarmlessFormatter {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        if is_plain(fragment.as_bytes()) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some((at, dangerous)) = rest.char_indices().find(|&(_, c)| is_dangerous(c)) {
             writer.write_all(&rest.as_bytes()[..at])?;
@@ -130,6 +135,13 @@ mod tests {
 
     use super::*;
 
+    fn line(event: &Event) -> String {
+        let mut out = Vec::new();
+        json(event, &mut out).unwrap();
+        let line = String::from_utf8(out).unwrap();
+        line.strip_suffix('\n').unwrap().to_owned()
+    }
+
     fn message(payload: &[u8]) -> Event {
         Event::Message { channel: "c".into(), payload: payload.into() }
     }
@@ -137,7 +149,7 @@ mod tests {
     #[test]
     fn every_type_of_event() {
         let (channel, pattern) = (b"news:a".to_vec(), b"news:*".to_vec());
-        for (event, line) in [
+        for (event, expected) in [
             (
                 Event::Subscribe { channel: channel.clone(), count: 1 },
                 r#"{"type":"subscribe","pattern":null,"channel":"news:a","data":1}"#,
@@ -172,7 +184,7 @@ mod tests {
                 r#"{"type":"reconnected","gap_ms":1234,"attempts":3}"#,
             ),
         ] {
-            assert_eq!(json(&event).unwrap(), line);
+            assert_eq!(line(&event), expected);
         }
     }
 
@@ -181,7 +193,7 @@ mod tests {
         let event =
             Event::PMessage { pattern: vec![0xfe], channel: vec![0xff], payload: vec![0, 0xff] };
         assert_eq!(
-            json(&event).unwrap(),
+            line(&event),
             r#"{"type":"pmessage","pattern_base64":"/g==","channel_base64":"/w==","data_base64":"AP8="}"#
         );
     }
@@ -189,7 +201,7 @@ mod tests {
     #[test]
     fn what_could_harm_a_terminal_is_escaped_and_comes_back() {
         let payload = "\u{1b}[2J\u{9b}2J\n\"\\\u{7f}\u{202e}€";
-        let line = json(&message(payload.as_bytes())).unwrap();
+        let line = line(&message(payload.as_bytes()));
         assert!(!line.chars().any(is_dangerous), "{line}");
         let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(parsed["data"], payload);
@@ -221,7 +233,7 @@ mod tests {
                 channel: channel.clone(),
                 payload: payload.clone(),
             };
-            let line = json(&event).unwrap();
+            let line = line(&event);
             prop_assert!(!line.chars().any(is_dangerous), "{line:?}");
             let object: serde_json::Value = serde_json::from_str(&line).unwrap();
             prop_assert_eq!(back(&object, "pattern"), pattern);

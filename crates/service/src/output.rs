@@ -76,12 +76,25 @@ impl Output {
     ///
     /// When stdout could not be written to; the service has nothing to do then but to end.
     pub async fn line(&self, line: impl Display) -> io::Result<()> {
+        self.print(|printed| writeln!(printed, "{line}")).await
+    }
+
+    /// Prints what `write` adds to what was printed before: whole lines, or nothing. Otherwise as
+    /// [`line`](Self::line).
+    ///
+    /// # Errors
+    ///
+    /// As [`line`](Self::line).
+    pub async fn print(
+        &self,
+        write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<()> {
         let size = {
             let mut printed = lock(&self.0.printed);
             if printed.is_empty() {
                 self.0.not_empty.notify_one();
             }
-            writeln!(printed, "{line}")?;
+            write(&mut printed)?;
             printed.len()
         };
         if size >= CHUNK {
@@ -91,18 +104,6 @@ impl Output {
             tokio::task::yield_now().await;
         }
         Ok(())
-    }
-
-    /// Prints a line if there is one, as [`line`](Self::line) does.
-    ///
-    /// # Errors
-    ///
-    /// As [`line`](Self::line).
-    pub async fn maybe_line(&self, line: Option<String>) -> io::Result<()> {
-        match line {
-            Some(line) => self.line(line).await,
-            None => Ok(()),
-        }
     }
 
     /// Waits until everything has been written.
@@ -122,7 +123,9 @@ impl Output {
         };
         let mut printed = lock(&self.0.printed);
         if !printed.is_empty() {
-            place.send(Job::Write(std::mem::take(&mut printed)));
+            // There is about as much to print the next time: no growing from nothing again.
+            let next = Vec::with_capacity(printed.len());
+            place.send(Job::Write(std::mem::replace(&mut printed, next)));
         }
         Ok(())
     }

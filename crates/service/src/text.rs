@@ -17,9 +17,13 @@ struct Text<'a>(&'a [u8]);
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if is_plain(self.0)
+            && let Ok(plain) = str::from_utf8(self.0)
+        {
+            return f.write_str(plain);
+        }
         for chunk in self.0.utf8_chunks() {
             let mut rest = chunk.valid();
-            // Most text needs no escape at all, and is written in one piece.
             while let Some((at, dangerous)) = rest.char_indices().find(|&(_, c)| is_dangerous(c)) {
                 f.write_str(&rest[..at])?;
                 write!(f, "{}", dangerous.escape_default())?;
@@ -32,6 +36,12 @@ impl Display for Text<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether nothing has to be escaped. Most text is that plain, and this is faster to find out
+/// than letter by letter.
+pub(crate) fn is_plain(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// Whether a terminal would obey the character instead of showing it.
@@ -58,9 +68,20 @@ pub fn quoted<Name: AsRef<[u8]>>(names: &[Name]) -> String {
 }
 
 /// A count and its noun: `1 receiver`, `2 receivers`.
-pub fn plural(count: u64, noun: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{s}")
+pub fn plural(count: u64, noun: &str) -> impl Display + '_ {
+    Plural { count, noun }
+}
+
+struct Plural<'a> {
+    count: u64,
+    noun: &'a str,
+}
+
+impl Display for Plural<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let s = if self.count == 1 { "" } else { "s" };
+        write!(f, "{} {}{s}", self.count, self.noun)
+    }
 }
 
 #[cfg(test)]
@@ -99,8 +120,8 @@ mod tests {
     fn sentences() {
         assert_eq!(channels(&["a"]), "channel 'a'");
         assert_eq!(channels(&["a", "b\n"]), r"channels 'a', 'b\n'");
-        assert_eq!(plural(0, "receiver"), "0 receivers");
-        assert_eq!(plural(1, "receiver"), "1 receiver");
+        assert_eq!(plural(0, "receiver").to_string(), "0 receivers");
+        assert_eq!(plural(1, "receiver").to_string(), "1 receiver");
     }
 
     proptest! {

@@ -107,10 +107,10 @@ fn at_full_speed_waits() {
     redis.restart().unwrap();
     publisher.logs("connected again");
     let ended = publisher.ctrl_c().with(0);
-    // No more than were on their way when Redis ended, which is 512 at most. One more may go out
-    // before it is known.
+    // No more than were on their way when Redis ended, which is 1,024 at most. One more batch of
+    // 512 may go out before it is known.
     let lost = ended.stderr.iter().filter(|line| line.contains("not confirmed: ")).count();
-    assert!(lost <= 1024, "{lost} messages were thrown away");
+    assert!(lost <= 1536, "{lost} messages were thrown away");
 }
 
 fn says_how_many_after_a_signal() {
