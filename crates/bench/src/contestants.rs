@@ -138,7 +138,8 @@ impl Bench {
         if self.quick { quick } else { full }
     }
 
-    /// A server of its own, which waits for slow readers instead of cutting them off.
+    /// A server of its own for each run, so that nothing is left of the run before. It waits for
+    /// slow readers instead of cutting them off.
     pub fn redis(&self) -> anyhow::Result<LocalRedis> {
         let options: &[&str] = match &self.server {
             Server::Real(_) => &["--client-output-buffer-limit", "pubsub 0 0 0"],

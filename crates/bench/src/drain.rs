@@ -16,7 +16,7 @@ use crate::messages::{DIGITS, Kind, payload};
 use crate::paired::{in_turn, median, ratio};
 use crate::plot::Bar;
 use crate::process::Measured;
-use crate::report::{Limit, Report, Table, factor, micros};
+use crate::report::{Limit, Report, Table, factor, grouped, micros};
 use crate::resp::Client;
 use crate::start::wait_until_subscribed;
 
@@ -62,12 +62,9 @@ impl Drained {
 
 impl Drain<'_> {
     /// `Err` within says why there is no such reader.
-    pub fn run(
-        &self,
-        bench: &Bench,
-        redis: &LocalRedis,
-    ) -> anyhow::Result<Result<Drained, String>> {
-        let idle = match self.start(bench, redis)? {
+    pub fn run(&self, bench: &Bench) -> anyhow::Result<Result<Drained, String>> {
+        let redis = bench.redis()?;
+        let idle = match self.start(bench, &redis)? {
             Ok(processes) => processes,
             Err(missing) => return Ok(Err(missing)),
         };
@@ -75,8 +72,10 @@ impl Drain<'_> {
         for (process, _) in idle {
             start_cpu += process.kill()?.cpu;
         }
-        self.wait_until_subscribed(redis, 0)?;
-        let Ok(processes) = self.start(bench, redis)? else { return Ok(Err("is gone".to_owned())) };
+        let redis = bench.redis()?;
+        let Ok(processes) = self.start(bench, &redis)? else {
+            return Ok(Err("is gone".to_owned()));
+        };
 
         let published = {
             let (port, channels) = (redis.port(), self.channels.to_vec());
@@ -104,7 +103,6 @@ impl Drain<'_> {
             drained.lost += self.lost(&file)?;
             std::fs::remove_file(file)?;
         }
-        self.wait_until_subscribed(redis, 0)?;
         drained.cpu = drained.cpu.saturating_sub(start_cpu);
         Ok(Ok(drained))
     }
@@ -129,14 +127,11 @@ impl Drain<'_> {
             let file = File::create(&path).context("cannot make a file to print to")?;
             processes.push((Measured::start(&mut command, file)?, path));
         }
-        self.wait_until_subscribed(redis, self.readers as u64)?;
-        Ok(Ok(processes))
-    }
-
-    fn wait_until_subscribed(&self, redis: &LocalRedis, readers: u64) -> anyhow::Result<()> {
         // Redis subscribes to several in the order in which they are named.
         let last = &self.channels[self.channels.len() - 1];
-        wait_until_subscribed(&mut Client::connect(redis.port())?, self.kind, last, readers)
+        let readers = self.readers as u64;
+        wait_until_subscribed(&mut Client::connect(redis.port())?, self.kind, last, readers)?;
+        Ok(Ok(processes))
     }
 
     /// How many of the messages do not stand in the file, in order and whole.
@@ -211,7 +206,6 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
 }
 
 fn compare(bench: &Bench, report: &mut Report, kind: Kind, size: usize) -> anyhow::Result<()> {
-    let redis = bench.redis()?;
     let channels = [kind.channel().to_owned()];
     let count = match size {
         // The files would be larger than what the system wants to keep in memory.
@@ -220,10 +214,10 @@ fn compare(bench: &Bench, report: &mut Report, kind: Kind, size: usize) -> anyho
     };
     // That of the targets has more rounds than the others.
     let rounds = bench.pick(if size == 64 { 7 } else { 5 }, 1);
-    let title = format!("Drain: {count} messages of {size} bytes, {}", kind.name());
+    let title = format!("Drain: {} messages of {size} bytes, {}", grouped(count), kind.name());
     let runs = in_turn(&title, rounds, Reader::all(kind), |&reader| {
         let count = reader.share_of(count);
-        Drain { reader, kind, channels: &channels, readers: 1, count, size }.run(bench, &redis)
+        Drain { reader, kind, channels: &channels, readers: 1, count, size }.run(bench)
     })?;
 
     let header = ["", "wall a message", "× floor", "CPU a message", "× floor", "lost"];
@@ -256,7 +250,10 @@ fn compare(bench: &Bench, report: &mut Report, kind: Kind, size: usize) -> anyho
             factor(cpu),
             match lost {
                 0 => "0".to_owned(),
-                _ => format!("{lost} of {}", runs.iter().map(|run| run.lines).sum::<u64>()),
+                _ => {
+                    let all = runs.iter().map(|run| run.lines).sum();
+                    format!("{} of {}", grouped(lost), grouped(all))
+                }
             },
         ]);
         if matches!(reader, Reader::Text | Reader::Json) && size == 64 {

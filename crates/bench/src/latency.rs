@@ -15,7 +15,7 @@ use crate::contestants::{Bench, Reader};
 use crate::messages::{DIGITS, Kind, payload};
 use crate::paired::{in_turn, ratio};
 use crate::process::Measured;
-use crate::report::{Limit, Report, Table, factor};
+use crate::report::{Limit, Report, Table, factor, grouped};
 use crate::resp::{Client, Integers, command, connect};
 use crate::start::wait_until_subscribed;
 
@@ -28,14 +28,12 @@ const KIND: Kind = Kind::Channel;
 type Latencies = Histogram<u64>;
 
 pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
-    let redis = bench.redis()?;
     let (rounds, count) = bench.pick((5, 2000), (1, 100_u64));
     let title = format!(
         "Latency from publishing to the printed line: {} messages of {SIZE} bytes, 1,000 a second",
-        rounds as u64 * count
+        grouped(rounds as u64 * count)
     );
-    let runs =
-        in_turn(&title, rounds, Reader::all(KIND), |&reader| run(bench, &redis, reader, count))?;
+    let runs = in_turn(&title, rounds, Reader::all(KIND), |&reader| run(bench, reader, count))?;
 
     let header = ["", "p50", "× floor", "p99", "× floor", "p99.9"];
     let mut table = Table::new(&header);
@@ -77,14 +75,10 @@ fn new_histogram() -> anyhow::Result<Latencies> {
 }
 
 /// `Err` within says why there is no such reader.
-fn run(
-    bench: &Bench,
-    redis: &LocalRedis,
-    reader: Reader,
-    count: u64,
-) -> anyhow::Result<Result<Latencies, String>> {
+fn run(bench: &Bench, reader: Reader, count: u64) -> anyhow::Result<Result<Latencies, String>> {
+    let redis = bench.redis()?;
     let mut client = Client::connect(redis.port())?;
-    let mut command = match bench.reader(reader, KIND, redis, &[KIND.name()])? {
+    let mut command = match bench.reader(reader, KIND, &redis, &[KIND.name()])? {
         Ok(command) => command,
         Err(missing) => return Ok(Err(missing)),
     };
@@ -96,12 +90,11 @@ fn run(
     let (finished, printed) = mpsc::channel();
     // It ends with the process at the latest.
     spawn(move || drop(finished.send(read(stdout, &before, count))));
-    let published = publish(redis, count)?;
+    let published = publish(&redis, count)?;
     let printed = printed
         .recv_timeout(Duration::from_secs(5))
         .with_context(|| format!("{} did not print all messages", reader.name(KIND)))??;
     process.kill()?;
-    wait_until_subscribed(&mut client, KIND, KIND.channel(), 0)?;
 
     let mut latencies = new_histogram()?;
     for (published, printed) in published.into_iter().zip(printed) {

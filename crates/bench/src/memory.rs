@@ -4,13 +4,12 @@ use std::fs::File;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use local_redis::LocalRedis;
 
 use crate::contestants::{Bench, Reader, beside};
 use crate::drain::Drain;
 use crate::messages::{CHANNEL, Kind};
 use crate::process::Measured;
-use crate::report::{Limit, Report, Table, mebibytes};
+use crate::report::{Limit, Report, Table, grouped, mebibytes};
 
 const KIND: Kind = Kind::Channel;
 
@@ -20,15 +19,13 @@ const FLOODS: [(u64, usize); 2] = [(300_000, 64), (100_000, 1024)];
 pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let title = "Resident memory";
     eprintln!("{title} ...");
-    let redis = bench.redis()?;
-    let header = FLOODS.map(|(count, size)| format!("flood of {count} × {size} bytes"));
+    let header = FLOODS.map(|(count, size)| format!("flood of {} × {size} bytes", grouped(count)));
     let mut table = Table::new(&["", "idle", &header[0], &header[1]]);
     for &reader in Reader::all(KIND) {
         let name = reader.name(KIND);
         let channels = [CHANNEL.to_owned()];
         let drain = |count, size| {
-            Drain { reader, kind: KIND, channels: &channels, readers: 1, count, size }
-                .run(bench, &redis)
+            Drain { reader, kind: KIND, channels: &channels, readers: 1, count, size }.run(bench)
         };
         let idle = match drain(1, 64)? {
             Ok(drained) => drained.peak,
@@ -45,7 +42,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
             };
             let lost = match drained.lost {
                 0 => String::new(),
-                lost => format!(", {lost} lost"),
+                lost => format!(", {} lost", grouped(lost)),
             };
             cells.push(format!("{}{lost}", mebibytes(drained.peak)));
             flood = flood.max(drained.peak);
@@ -57,17 +54,18 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
             report.target(format!("{name}, in a flood"), mib(flood), "MiB", Limit::Under(64.0));
         }
     }
-    let publisher = idle_publisher(bench, &redis)?;
+    let publisher = idle_publisher(bench)?;
     table.row(["`publisher`".to_owned(), mebibytes(publisher), String::new(), String::new()]);
     report.table("memory", title, table);
     Ok(())
 }
 
 /// The memory of one that has published, and waits.
-fn idle_publisher(bench: &Bench, redis: &LocalRedis) -> anyhow::Result<Option<u64>> {
+fn idle_publisher(bench: &Bench) -> anyhow::Result<Option<u64>> {
     let path = bench.folder.join("published");
     let mut command = bench.services.command("publisher")?;
-    beside(&mut command, redis).args(["--interval", "1h"]);
+    let redis = bench.redis()?;
+    beside(&mut command, &redis).args(["--interval", "1h"]);
     let process = Measured::start(&mut command, File::create(&path)?)?;
     let deadline = Instant::now() + Duration::from_secs(20);
     while !std::fs::read_to_string(&path)?.contains("Published: ") {

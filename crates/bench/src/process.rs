@@ -38,7 +38,7 @@ impl Measured {
 
     /// Waits for its end.
     pub fn wait(mut self) -> anyhow::Result<Cost> {
-        let used = self.process.child().wait4().context("cannot wait for a process")?;
+        let used = self.process.child().wait4().context("a process ended by itself")?;
         let cpu = used.rusage.utime + used.rusage.stime;
         Ok(Cost { wall: self.started.elapsed(), cpu, status: used.status })
     }

@@ -12,7 +12,7 @@ use crate::floor;
 use crate::messages::{CHANNEL, filler};
 use crate::paired::{in_turn, median, ratio};
 use crate::process::{Cost, Measured};
-use crate::report::{Limit, Report, Table, factor, micros};
+use crate::report::{Limit, Report, Table, factor, grouped, micros};
 
 /// How many messages `publisher` has on their way at most.
 const DEPTH: u64 = 512;
@@ -71,7 +71,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let redis = bench.redis()?;
     // In whole batches of redis-benchmark's.
     let count = DEPTH * bench.pick(2000, 10);
-    let runs = in_turn("publish rate", bench.pick(5, 1), &ALL, |&writer| {
+    let runs = in_turn("Publish rate", bench.pick(5, 1), &ALL, |&writer| {
         // The slow ones get less: their figures are for each message, too.
         let count = match writer {
             Python { depth: DEPTH } => count / 10,
@@ -123,7 +123,8 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
             report.target(what, rate_of_benchmark, "× `redis-benchmark`", Limit::AtLeast(0.8));
         }
     }
-    let title = format!("Publish rate: {count} messages of {SIZE} bytes, {DEPTH} on their way");
+    let title =
+        format!("Publish rate: {} messages of {SIZE} bytes, {DEPTH} on their way", grouped(count));
     report.table("publish", title, table);
     Ok(())
 }
@@ -131,10 +132,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
 /// `1,234,000`: more digits would say more than is known.
 fn thousands(rate: Option<f64>) -> String {
     let Some(rate) = rate.filter(|rate| rate.is_finite()) else { return "–".to_owned() };
-    match (rate / 1e3).round() as u64 {
-        thousands @ 0..1000 => format!("{thousands},000"),
-        thousands => format!("{},{:03},000", thousands / 1000, thousands % 1000),
-    }
+    grouped((rate / 1e3).round() as u64 * 1000)
 }
 
 /// `Err` within says why there is no such writer.

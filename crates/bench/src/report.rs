@@ -145,6 +145,13 @@ impl Table {
     }
 }
 
+/// `300,000`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
 /// Seconds as milliseconds.
 pub fn millis(seconds: Option<f64>) -> String {
     shown(seconds, |seconds| format!("{:.1} ms", seconds * 1e3))
@@ -198,6 +205,13 @@ mod tests {
                 "e at most 1.5 × – not measured",
             ]
         );
+    }
+
+    #[test]
+    fn numbers_in_groups() {
+        for (number, shown) in [(0, "0"), (999, "999"), (1000, "1,000"), (1234567, "1,234,567")] {
+            assert_eq!(grouped(number), shown);
+        }
     }
 
     #[test]

@@ -87,7 +87,7 @@ fn everything_is_measured() {
         [("notifications", &CHANNEL_READERS[..]), ("news:*", &PATTERN_READERS[..])]
     {
         for size in [16, 64, 1024] {
-            let rows = tables.rows(&format!("Drain: 1000 messages of {size} bytes, {names}"));
+            let rows = tables.rows(&format!("Drain: 1,000 messages of {size} bytes, {names}"));
             assert_has(&rows, readers);
             for (name, cells) in &rows {
                 assert!(["0", ""].contains(&cells[4].as_str()), "{name} lost {}", cells[4]);
@@ -102,7 +102,7 @@ fn everything_is_measured() {
         "Python: `pipeline`",
         "Python: `publish`, one at a time",
     ];
-    assert_has(&tables.rows("Publish rate: 5120 messages"), &publishers);
+    assert_has(&tables.rows("Publish rate: 5,120 messages"), &publishers);
     assert_has(&tables.rows("Latency from publishing to the printed line"), &CHANNEL_READERS);
     assert_has(&tables.rows("Start until subscribed"), &CHANNEL_READERS[..2]);
     assert_has(&tables.rows("Start until subscribed"), &["`pattern-subscriber`"]);
@@ -112,8 +112,8 @@ fn everything_is_measured() {
     for reader in ["floor: a raw reader", "`subscriber`", "`subscriber --json`"] {
         let figures = [format!("{reader}: wall"), format!("{reader}: CPU")];
         let figures = figures.each_ref().map(String::as_str);
-        assert_has(&tables.rows("1000 messages of 64 bytes on so many channels"), &figures);
-        assert_has(&tables.rows("1200 lines in all"), &figures);
+        assert_has(&tables.rows("1,000 messages of 64 bytes, on so many channels"), &figures);
+        assert_has(&tables.rows("1,200 lines in all"), &figures);
     }
     assert!(tables.rows("Measured on")["cores"][0].parse::<u32>().unwrap() > 0);
 
