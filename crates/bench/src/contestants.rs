@@ -1,6 +1,7 @@
 //! Who is measured, and what there is of them on this machine.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
@@ -108,17 +109,13 @@ pub struct Bench {
     pub examples: Binaries,
     pub server: Server,
     pub python: Result<RedisPy, String>,
-    /// For the files that are printed to.
-    pub folder: PathBuf,
-    pub quick: bool,
+    folder: PathBuf,
+    quick: bool,
 }
 
 impl Bench {
     pub fn prepare(target_tmpdir: &str, quick: bool) -> anyhow::Result<Bench> {
         eprintln!("Building the services ...");
-        let folder = Path::new(target_tmpdir).join(format!("bench-{}", std::process::id()));
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Bench {
             services: Binaries::build(&SERVICES)?,
             examples: Binaries::build_examples(&["pubsub"])?,
@@ -128,7 +125,7 @@ impl Bench {
                 false => RedisPy::find_or_install(target_tmpdir, Parser::Hiredis)
                     .map_err(|missing| format!("needs {missing}")),
             },
-            folder,
+            folder: PathBuf::from(target_tmpdir),
             quick,
         })
     }
@@ -136,6 +133,18 @@ impl Bench {
     /// One of these, for a full and for a quick run.
     pub fn pick<T>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }
+    }
+
+    /// A file to print to, and the same file to read it. It has lost its name already, so that
+    /// nothing is left of it, however this program ends.
+    pub fn file(&self) -> anyhow::Result<(File, File)> {
+        let path = self.folder.join(format!("bench-{}", std::process::id()));
+        let named = || -> std::io::Result<(File, File)> {
+            let files = (File::create(&path)?, File::open(&path)?);
+            std::fs::remove_file(&path)?;
+            Ok(files)
+        };
+        named().with_context(|| format!("cannot make {}", path.display()))
     }
 
     /// A server of its own for each run, so that nothing is left of the run before. It waits for
@@ -189,13 +198,6 @@ impl Bench {
         }
         beside(&mut command, redis);
         Ok(Ok(command))
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        // It lies in target/: what stays there does no harm.
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

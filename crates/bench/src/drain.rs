@@ -3,11 +3,10 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use local_redis::LocalRedis;
 
 use crate::blast::blast;
@@ -87,8 +86,8 @@ impl Drain<'_> {
         let (before, after) = self.reader.around(self.kind, last);
         let last = format!("{before}{}{after}", payload(self.count - 1, self.size));
         let mut end = Instant::now();
-        for (_, file) in &processes {
-            end = wait_for_last(file, &last, || published.is_finished())?.max(end);
+        for (_, printed) in &processes {
+            end = wait_for_last(printed, &last, || published.is_finished())?.max(end);
         }
         let (start, receivers) =
             published.join().map_err(|_| anyhow::anyhow!("the publisher panicked"))??;
@@ -97,35 +96,33 @@ impl Drain<'_> {
 
         let mut drained =
             Drained { wall: end - start, cpu: Duration::ZERO, peak: None, lost: 0, lines };
-        for (process, file) in processes {
+        for (process, printed) in processes {
             drained.peak = drained.peak.max(process.peak_memory());
             drained.cpu += process.kill()?.cpu;
-            drained.lost += self.lost(&file)?;
-            std::fs::remove_file(file)?;
+            drained.lost += self.lost(printed)?;
         }
         drained.cpu = drained.cpu.saturating_sub(start_cpu);
         Ok(Ok(drained))
     }
 
-    /// Starts the readers and waits until they are subscribed.
+    /// Starts the readers and waits until they are subscribed. The files are what they print.
     fn start(
         &self,
         bench: &Bench,
         redis: &LocalRedis,
-    ) -> anyhow::Result<Result<Vec<(Measured, PathBuf)>, String>> {
+    ) -> anyhow::Result<Result<Vec<(Measured, File)>, String>> {
         let names: Vec<&str> = match self.kind {
             Kind::Channel => self.channels.iter().map(String::as_str).collect(),
             Kind::Pattern => vec![self.kind.name()],
         };
         let mut processes = Vec::new();
-        for number in 0..self.readers {
+        for _ in 0..self.readers {
             let mut command = match bench.reader(self.reader, self.kind, redis, &names)? {
                 Ok(command) => command,
                 Err(missing) => return Ok(Err(missing)),
             };
-            let path = bench.folder.join(format!("printed-{number}"));
-            let file = File::create(&path).context("cannot make a file to print to")?;
-            processes.push((Measured::start(&mut command, file)?, path));
+            let (file, printed) = bench.file()?;
+            processes.push((Measured::start(&mut command, file)?, printed));
         }
         // Redis subscribes to several in the order in which they are named.
         let last = &self.channels[self.channels.len() - 1];
@@ -135,7 +132,7 @@ impl Drain<'_> {
     }
 
     /// How many of the messages do not stand in the file, in order and whole.
-    fn lost(&self, path: &Path) -> anyhow::Result<u64> {
+    fn lost(&self, mut printed: impl Read + Seek) -> anyhow::Result<u64> {
         let around: Vec<_> =
             self.channels.iter().map(|channel| self.reader.around(self.kind, channel)).collect();
         // Channels take turns, and their names are of one length.
@@ -148,12 +145,13 @@ impl Drain<'_> {
             let whole = payload.len() == self.size && payload[DIGITS..].iter().all(|&b| b == b'x');
             whole.then_some(number)
         };
-        let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
+        printed.rewind()?;
+        let mut printed = BufReader::with_capacity(1 << 20, printed);
         let mut line = Vec::new();
         let (mut next, mut found) = (0, 0);
         loop {
             line.clear();
-            if file.read_until(b'\n', &mut line)? == 0 {
+            if printed.read_until(b'\n', &mut line)? == 0 {
                 break;
             }
             // Between the messages stands what else a reader has to say.
@@ -168,11 +166,10 @@ impl Drain<'_> {
 
 /// When the file ended with this line, or when nothing more came.
 fn wait_for_last(
-    path: &Path,
+    mut file: &File,
     last: &str,
     all_published: impl Fn() -> bool,
 ) -> anyhow::Result<Instant> {
-    let mut file = File::open(path)?;
     let mut tail = vec![0; last.len()];
     let (mut size, mut grown) = (0, Instant::now());
     loop {
@@ -276,24 +273,20 @@ fn compare(bench: &Bench, report: &mut Report, kind: Kind, size: usize) -> anyho
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
 
     /// What is lost of three messages, where this is printed.
     fn lost(printed: &[(u64, &str)]) -> anyhow::Result<u64> {
-        static FILES: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let file = FILES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("drain-{}-{file}", std::process::id()));
         let mut text = "Subscribed successfully to 'a'.\n".to_owned();
         for (number, channel) in printed {
             text += &format!("Received on channel '{channel}': {}\n", payload(*number, 16));
         }
-        std::fs::write(&path, text).unwrap();
         let channels = ["a".to_owned(), "b".to_owned()];
         let (reader, kind) = (Reader::Text, Kind::Channel);
         let drain = Drain { reader, kind, channels: &channels, readers: 1, count: 3, size: 16 };
-        let lost = drain.lost(&path);
-        std::fs::remove_file(path).unwrap();
-        lost
+        drain.lost(Cursor::new(text))
     }
 
     #[test]

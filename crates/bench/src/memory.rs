@@ -1,6 +1,7 @@
 //! Memory: the most that a process had after one message, and in a flood that it reads.
 
-use std::fs::File;
+use std::io::Read;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -62,15 +63,17 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
 
 /// The memory of one that has published, and waits.
 fn idle_publisher(bench: &Bench) -> anyhow::Result<Option<u64>> {
-    let path = bench.folder.join("published");
+    let (file, mut printed) = bench.file()?;
     let mut command = bench.services.command("publisher")?;
     let redis = bench.redis()?;
     beside(&mut command, &redis).args(["--interval", "1h"]);
-    let process = Measured::start(&mut command, File::create(&path)?)?;
+    let process = Measured::start(&mut command, file)?;
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !std::fs::read_to_string(&path)?.contains("Published: ") {
+    let mut lines = String::new();
+    while !lines.contains("Published: ") {
         ensure!(Instant::now() < deadline, "the publisher publishes nothing");
-        std::thread::sleep(Duration::from_millis(1));
+        sleep(Duration::from_millis(1));
+        printed.read_to_string(&mut lines)?;
     }
     let memory = process.peak_memory();
     process.kill()?;

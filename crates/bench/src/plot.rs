@@ -66,7 +66,10 @@ impl Plot {
 fn bars(area: &Area, bars: &[Bar]) -> Result<(), Box<dyn std::error::Error>> {
     let largest = bars.iter().map(|bar| bar.wall.max(bar.cpu)).fold(10.0, f64::max);
     let mut chart = ChartBuilder::on(area)
-        .caption("Drain of 64-byte messages: times the floor (less is better)", ("sans-serif", 18))
+        .caption(
+            "Drain of 64-byte messages: how many times the floor (ratios; less is better)",
+            ("sans-serif", 18),
+        )
         .margin(12)
         .x_label_area_size(28)
         // On a scale of ratios, and with room for the figure behind the longest bar.
@@ -98,12 +101,17 @@ fn lines(area: &Area, growth: &Growth) -> Result<(), Box<dyn std::error::Error>>
     let most = points().map(|point| point.0).fold(2.0, f64::max);
     let highest = points().map(|point| point.1).fold(0.1, f64::max);
     let mut chart = ChartBuilder::on(area)
-        .caption(format!("CPU µs a line, by {}", growth.what), ("sans-serif", 18))
+        .caption(
+            format!("CPU µs a line, by number of {} (1 to {most})", growth.what),
+            ("sans-serif", 18),
+        )
         .margin(12)
         .x_label_area_size(28)
         .y_label_area_size(40)
         .build_cartesian_2d((1.0..most).log_scale(), 0.0..highest * 1.5)?;
-    chart.configure_mesh().label_style(FONT).light_line_style(WHITE).draw()?;
+    let mut mesh = chart.configure_mesh();
+    mesh.label_style(FONT).light_line_style(WHITE).x_labels(4).y_labels(6);
+    mesh.x_label_formatter(&|count| format!("{count}")).draw()?;
     for (line, colour) in growth.lines.iter().zip(LINES.into_iter().cycle()) {
         let style = colour.stroke_width(2);
         chart
@@ -126,12 +134,14 @@ mod tests {
     #[test]
     fn each_contestant_is_drawn() {
         let bar = |name: &str| Bar { name: name.to_owned(), wall: 1.0, cpu: 2.0 };
-        let line =
-            |name: &str| Line { name: name.to_owned(), points: vec![(1.0, 1.0), (9.0, 2.0)] };
+        let line = |name: &str| Line {
+            name: name.to_owned(),
+            points: vec![(1.0, 1.0), (10.0, 1.0), (50.0, 2.0)],
+        };
         let growth = Growth { what: "channels", lines: vec![line("third")] };
         let plot = Plot { drain: vec![bar("first"), bar("second")], growth: vec![growth] };
         let svg = plot.svg().unwrap();
-        for name in ["first", "second", "third", "wall 1.00", "CPU 2.00", "by channels"] {
+        for name in ["first", "second", "third", "wall 1.00", "CPU 2.00", "number of channels"] {
             assert!(svg.contains(name), "{name}: {svg}");
         }
     }

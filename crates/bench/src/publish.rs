@@ -1,8 +1,7 @@
 //! Publish rate: as many messages as Redis takes, with up to 512 on their way.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::io::{BufRead, BufReader, Write};
 
 use anyhow::{Context, ensure};
 use local_redis::LocalRedis;
@@ -175,14 +174,12 @@ fn run(
             command.args([redis.port().to_string(), count.to_string(), depth.to_string(), payload]);
         }
     }
-    let path = bench.folder.join("published");
-    let cost = Measured::start(&mut command, File::create(&path)?)?
-        .wait()
-        .with_context(|| writer.name())?;
+    let (file, printed) = bench.file()?;
+    let cost = Measured::start(&mut command, file)?.wait().with_context(|| writer.name())?;
     ensure!(cost.status.success(), "{}: {}", writer.name(), cost.status);
     let line = writer.line();
     if !line.is_empty() {
-        let answered = lines(&path, &line)?;
+        let answered = lines(printed, &line)?;
         ensure!(answered == count, "{} read {answered} of {count} answers", writer.name());
     }
     Ok(Ok(cost))
@@ -190,16 +187,17 @@ fn run(
 
 /// What redis-cli reads as if it were typed.
 fn commands(bench: &Bench, count: u64, payload: &str) -> anyhow::Result<File> {
-    let path = bench.folder.join("commands");
-    std::fs::write(&path, format!("PUBLISH {CHANNEL} {payload}\n").repeat(count as usize))?;
-    Ok(File::open(path)?)
+    let (mut file, commands) = bench.file()?;
+    let command = format!("PUBLISH {CHANNEL} {payload}\n");
+    file.write_all(command.repeat(count as usize).as_bytes())?;
+    Ok(commands)
 }
 
 /// How often this line stands in the file.
-fn lines(path: &Path, line: &str) -> anyhow::Result<u64> {
+fn lines(printed: File, line: &str) -> anyhow::Result<u64> {
     let mut count = 0;
-    for written in BufReader::new(File::open(path)?).lines() {
-        if written? == line {
+    for printed in BufReader::new(printed).lines() {
+        if printed? == line {
             count += 1;
         }
     }

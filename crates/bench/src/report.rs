@@ -1,8 +1,8 @@
 //! What was measured, in tables: printed as they come, and put together into a page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, ContentArrangement};
 
@@ -78,10 +78,16 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// When the template has a place for something that was not measured.
+    /// When the template has a place for something that was not measured, or none for something
+    /// that was.
     pub fn page(&self) -> anyhow::Result<String> {
+        self.fill(TEMPLATE)
+    }
+
+    fn fill(&self, template: &str) -> anyhow::Result<String> {
         let mut page = String::new();
-        let mut rest = TEMPLATE;
+        let mut unused: BTreeSet<_> = self.places.keys().map(String::as_str).collect();
+        let mut rest = template;
         while let Some((text, behind)) = rest.split_once("{{") {
             let Some((place, behind)) = behind.split_once("}}") else {
                 bail!("a place in the template does not end: {behind}");
@@ -89,10 +95,12 @@ impl Report {
             let Some(filling) = self.places.get(place) else {
                 bail!("the template has a place for '{place}', which was not measured");
             };
+            unused.remove(place);
             page += text;
             page += filling.trim_end();
             rest = behind;
         }
+        ensure!(unused.is_empty(), "the template has no place for {unused:?}");
         Ok(page + rest)
     }
 }
@@ -215,8 +223,15 @@ mod tests {
     }
 
     #[test]
-    fn a_place_for_what_was_not_measured_is_an_error() {
-        let error = Report::default().page().unwrap_err();
-        assert!(error.to_string().contains("was not measured"), "{error}");
+    fn page_and_measurements_fit_together() {
+        let mut report = Report::default();
+        report.figure("a", "1 µs");
+        assert_eq!(report.fill("It takes {{a}}.").unwrap(), "It takes 1 µs.");
+        for (template, error) in [
+            ("{{a}} {{b}}", "the template has a place for 'b', which was not measured"),
+            ("It takes long.", r#"the template has no place for {"a"}"#),
+        ] {
+            assert_eq!(report.fill(template).unwrap_err().to_string(), error);
+        }
     }
 }
