@@ -20,7 +20,7 @@ use crate::resp::Client;
 use crate::start::wait_until_subscribed;
 
 /// A reader that has printed nothing for so long, after all was published, has lost the rest.
-const GIVE_UP: Duration = Duration::from_secs(2);
+const GIVE_UP: Duration = Duration::from_secs(5);
 
 /// How often the file is looked at: a hundredth of what a drain takes.
 const LOOK: Duration = Duration::from_micros(500);

@@ -92,7 +92,7 @@ fn run(bench: &Bench, reader: Reader, count: u64) -> anyhow::Result<Result<Laten
     spawn(move || drop(finished.send(read(stdout, &before, count))));
     let published = publish(&redis, count)?;
     let printed = printed
-        .recv_timeout(Duration::from_secs(5))
+        .recv_timeout(Duration::from_secs(20))
         .with_context(|| format!("{} did not print all messages", reader.name(KIND)))??;
     process.kill()?;
 

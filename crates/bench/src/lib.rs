@@ -29,7 +29,7 @@ use report::Report;
 
 /// Measures the services beside others, and prints tables
 #[derive(Parser)]
-#[command(name = "cargo bench --", version)]
+#[command(bin_name = "cargo bench --", version)]
 struct Args {
     /// What to measure; without a name: all of it
     #[arg(value_name = "WHAT")]

@@ -222,6 +222,20 @@ mod tests {
         }
     }
 
+    /// Words that were changed only here, or only there, would part from the figures.
+    #[test]
+    fn the_page_was_written_from_this_template() {
+        let page = include_str!("../../../docs/performance.md");
+        let mut rest = page;
+        for text in TEMPLATE.split("{{").map(|it| it.split_once("}}").map_or(it, |(_, text)| text))
+        {
+            let (_, behind) = rest.split_once(text).unwrap_or_else(|| {
+                panic!("`cargo bench -- --save` writes it anew; docs/performance.md lacks:\n{text}")
+            });
+            rest = behind;
+        }
+    }
+
     #[test]
     fn page_and_measurements_fit_together() {
         let mut report = Report::default();

@@ -24,7 +24,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
         Some(size) => table.row([image, mebibytes(Some(size))]),
         None => table.missing(&image, "not built here: `docker compose build`"),
     }
-    report.table("size", "Size", table);
+    report.table("size", "Release binaries and the image", table);
     Ok(())
 }
 

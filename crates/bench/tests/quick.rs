@@ -108,7 +108,10 @@ fn everything_is_measured() {
     assert_has(&tables.rows("Start until subscribed"), &["`pattern-subscriber`"]);
     let memory = tables.rows("Resident memory");
     assert!(memory.contains_key("`subscriber`") && memory.contains_key("`publisher`"));
-    assert_has(&tables.rows("Size"), &["`publisher`", "`subscriber`", "`pattern-subscriber`"]);
+    assert_has(
+        &tables.rows("Release binaries"),
+        &["`publisher`", "`subscriber`", "`pattern-subscriber`"],
+    );
     for reader in ["floor: a raw reader", "`subscriber`", "`subscriber --json`"] {
         let figures = [format!("{reader}: wall"), format!("{reader}: CPU")];
         let figures = figures.each_ref().map(String::as_str);
