@@ -226,13 +226,13 @@ fn no_answer(redis_py: RedisPy) -> Result<(), Failed> {
 fn hanging(redis_py: RedisPy) -> Result<(), Failed> {
     let mut redis = LocalRedis::start()?;
     let id = redis.process().id();
-    redis_py.run(&redis, &format!("hanging.py {id}")).end().with(0);
+    run(&redis_py, &redis, &format!("hanging.py {id}")).end().with(0);
     Ok(())
 }
 
 fn from_url(redis_py: RedisPy) -> Result<(), Failed> {
     let mut redis = LocalRedis::start()?;
-    let theirs = redis_py.run(&redis, "from_url.py");
+    let theirs = run(&redis_py, &redis, "from_url.py");
     theirs.shows("subscribed");
     redis.restart()?;
     theirs.end().with(0);
