@@ -15,7 +15,7 @@ use crate::messages::{DIGITS, Kind, payload};
 use crate::paired::{in_turn, median, ratio};
 use crate::plot::Bar;
 use crate::process::Measured;
-use crate::report::{Limit, Report, Table, factor, grouped, micros};
+use crate::report::{Limit, Outcome, Report, Table, factor, grouped, micros};
 use crate::resp::Client;
 use crate::start::wait_until_subscribed;
 
@@ -254,14 +254,19 @@ fn compare(bench: &Bench, report: &mut Report, kind: Kind, size: usize) -> anyho
             },
         ]);
         if matches!(reader, Reader::Text | Reader::Json) && size == 64 {
-            report.target(format!("drain, {name}: wall"), wall, "× floor", Limit::AtMost(1.5));
-            report.target(format!("drain, {name}: CPU"), cpu, "× floor", Limit::AtMost(6.0));
+            let outcome = |ratio: Option<f64>| match lost {
+                0 => Outcome::from(ratio),
+                _ => Outcome::Lost,
+            };
+            let target = format!("drain, {name}");
+            let (wall, cpu) = (outcome(wall), outcome(cpu));
+            report.target(format!("{target}: wall"), wall, "× floor", Limit::AtMost(1.5));
+            report.target(format!("{target}: CPU"), cpu, "× floor", Limit::AtMost(6.0));
         }
         if kind == Kind::Channel && size == 64 {
-            report.figure(in_page, micros(cpu_each));
-            if let (Some(wall), Some(cpu)) = (wall, cpu) {
-                report.plot.drain.push(Bar { name: name.replace('`', ""), wall, cpu });
-            }
+            let figure = if lost == 0 { micros(cpu_each) } else { "(lost messages)".to_owned() };
+            report.figure(in_page, figure);
+            report.plot.drain.push(Bar { name: name.replace('`', ""), ratios: wall.zip(cpu) });
         }
         if reader == Reader::Floor {
             floor = runs;

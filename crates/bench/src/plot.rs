@@ -11,11 +11,11 @@ pub struct Plot {
     pub growth: Vec<Growth>,
 }
 
-/// A reader's ratios to the floor.
+/// A reader.
 pub struct Bar {
     pub name: String,
-    pub wall: f64,
-    pub cpu: f64,
+    /// To the floor, of wall time and of CPU; none where messages were lost.
+    pub ratios: Option<(f64, f64)>,
 }
 
 pub struct Growth {
@@ -64,7 +64,11 @@ impl Plot {
 }
 
 fn bars(area: &Area, bars: &[Bar]) -> Result<(), Box<dyn std::error::Error>> {
-    let largest = bars.iter().map(|bar| bar.wall.max(bar.cpu)).fold(10.0, f64::max);
+    let largest = bars
+        .iter()
+        .filter_map(|bar| bar.ratios)
+        .map(|(wall, cpu)| wall.max(cpu))
+        .fold(10.0, f64::max);
     let mut chart = ChartBuilder::on(area)
         .caption(
             "Drain of 64-byte messages: how many times the floor (ratios; less is better)",
@@ -82,10 +86,11 @@ fn bars(area: &Area, bars: &[Bar]) -> Result<(), Box<dyn std::error::Error>> {
     for (row, bar) in bars.iter().rev().enumerate() {
         let row = row as f64;
         let name = text.pos(Pos::new(HPos::Left, VPos::Center));
-        chart.draw_series([Text::new(bar.name.clone(), (0.82, row + 0.82), name)])?;
-        for (what, ratio, colour, bottom) in
-            [("wall", bar.wall, WALL, 0.38), ("CPU", bar.cpu, CPU, 0.08)]
-        {
+        let lost = if bar.ratios.is_none() { ": lost messages" } else { "" };
+        let name_and_lost = format!("{}{lost}", bar.name);
+        chart.draw_series([Text::new(name_and_lost, (0.82, row + 0.82), name)])?;
+        let Some((wall, cpu)) = bar.ratios else { continue };
+        for (what, ratio, colour, bottom) in [("wall", wall, WALL, 0.38), ("CPU", cpu, CPU, 0.08)] {
             let corners = [(0.8, row + bottom), (ratio, row + bottom + 0.26)];
             chart.draw_series([Rectangle::new(corners, colour.filled())])?;
             let figure = text.pos(Pos::new(HPos::Left, VPos::Center));
@@ -133,15 +138,25 @@ mod tests {
 
     #[test]
     fn each_contestant_is_drawn() {
-        let bar = |name: &str| Bar { name: name.to_owned(), wall: 1.0, cpu: 2.0 };
+        let bar = |name: &str, ratios| Bar { name: name.to_owned(), ratios };
         let line = |name: &str| Line {
             name: name.to_owned(),
             points: vec![(1.0, 1.0), (10.0, 1.0), (50.0, 2.0)],
         };
         let growth = Growth { what: "channels", lines: vec![line("third")] };
-        let plot = Plot { drain: vec![bar("first"), bar("second")], growth: vec![growth] };
+        let plot = Plot {
+            drain: vec![bar("first", Some((1.0, 2.0))), bar("second", None)],
+            growth: vec![growth],
+        };
         let svg = plot.svg().unwrap();
-        for name in ["first", "second", "third", "wall 1.00", "CPU 2.00", "number of channels"] {
+        for name in [
+            "first",
+            "second: lost messages",
+            "third",
+            "wall 1.00",
+            "CPU 2.00",
+            "number of channels",
+        ] {
             assert!(svg.contains(name), "{name}: {svg}");
         }
     }

@@ -1,6 +1,7 @@
 //! What was measured, in tables: printed as they come, and put together into a page.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display, Formatter};
 
 use anyhow::{bail, ensure};
 use comfy_table::presets::ASCII_MARKDOWN;
@@ -22,9 +23,25 @@ pub struct Report {
 
 struct Target {
     what: String,
-    measured: Option<f64>,
+    measured: Outcome,
     unit: &'static str,
     limit: Limit,
+}
+
+/// What came of a measurement.
+#[derive(Clone, Copy)]
+pub enum Outcome {
+    Is(f64),
+    /// Messages were lost: whatever the time was, the target is not met.
+    Lost,
+    /// There was nothing to measure.
+    Unknown,
+}
+
+impl From<Option<f64>> for Outcome {
+    fn from(measured: Option<f64>) -> Outcome {
+        measured.map_or(Outcome::Unknown, Outcome::Is)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -51,25 +68,28 @@ impl Report {
         self.places.insert(place.into(), figure.into());
     }
 
-    /// What is aimed at, and what came of it; nothing where it could not be measured.
+    /// What is aimed at, and what came of it.
     pub fn target(
         &mut self,
         what: impl Into<String>,
-        measured: Option<f64>,
+        measured: impl Into<Outcome>,
         unit: &'static str,
         limit: Limit,
     ) {
-        self.targets.push(Target { what: what.into(), measured, unit, limit });
+        self.targets.push(Target { what: what.into(), measured: measured.into(), unit, limit });
     }
 
     /// The last table: which targets are met.
     pub fn targets(&mut self) {
         let mut table = Table::new(&["", "target", "measured", ""]);
         for Target { what, measured, unit, limit } in &self.targets {
-            let (limit, met) = limit.check(*measured);
-            let met = met.map_or("not measured", |met| if met { "met" } else { "**not met**" });
-            let limit = format!("{limit} {unit}");
-            table.row([what.clone(), limit, factor(*measured), met.to_owned()]);
+            let (measured, met) = match *measured {
+                Outcome::Is(figure) if limit.allows(figure) => (factor(Some(figure)), "met"),
+                Outcome::Is(figure) => (factor(Some(figure)), "**not met**"),
+                Outcome::Lost => ("lost messages".to_owned(), "**not met**"),
+                Outcome::Unknown => ("–".to_owned(), "not measured"),
+            };
+            table.row([what.clone(), format!("{limit} {unit}"), measured, met.to_owned()]);
         }
         self.table("targets", "Targets", table);
     }
@@ -106,17 +126,21 @@ impl Report {
 }
 
 impl Limit {
-    fn check(self, measured: Option<f64>) -> (String, Option<bool>) {
+    fn allows(self, figure: f64) -> bool {
         match self {
-            Limit::AtMost(limit) => {
-                (format!("at most {}", plain(limit)), measured.map(|it| it <= limit))
-            }
-            Limit::AtLeast(limit) => {
-                (format!("at least {}", plain(limit)), measured.map(|it| it >= limit))
-            }
-            Limit::Under(limit) => {
-                (format!("under {}", plain(limit)), measured.map(|it| it < limit))
-            }
+            Limit::AtMost(limit) => figure <= limit,
+            Limit::AtLeast(limit) => figure >= limit,
+            Limit::Under(limit) => figure < limit,
+        }
+    }
+}
+
+impl Display for Limit {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Limit::AtMost(limit) => write!(f, "at most {}", plain(*limit)),
+            Limit::AtLeast(limit) => write!(f, "at least {}", plain(*limit)),
+            Limit::Under(limit) => write!(f, "under {}", plain(*limit)),
         }
     }
 }
@@ -197,6 +221,7 @@ mod tests {
         report.target("b", Some(1.5), "×", Limit::AtMost(1.5));
         report.target("c", Some(0.8), "×", Limit::AtLeast(0.8));
         report.target("d", Some(6.0), "MiB", Limit::Under(6.0));
+        report.target("f", Outcome::Lost, "×", Limit::AtMost(1.5));
         report.target("e", None, "×", Limit::AtMost(1.5));
         report.targets();
         let lines: Vec<_> = report.places["targets"].lines().skip(4).collect();
@@ -210,6 +235,7 @@ mod tests {
                 "b at most 1.5 × 1.50 met",
                 "c at least 0.8 × 0.80 met",
                 "d under 6 MiB 6.00 **not met**",
+                "f at most 1.5 × lost messages **not met**",
                 "e at most 1.5 × – not measured",
             ]
         );
