@@ -1,4 +1,4 @@
-//! Publish rate: as many messages as Redis takes, with up to 512 on their way.
+//! Publish rate: as many messages as Redis takes, with as many on their way as `publisher` has.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +14,7 @@ use crate::process::{Cost, Measured};
 use crate::report::{Limit, Report, Table, factor, grouped, micros};
 
 /// How many messages `publisher` has on their way at most.
-const DEPTH: u64 = 512;
+const DEPTH: u64 = 1024;
 const SIZE: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,8 +69,8 @@ struct Published {
 pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let redis = bench.redis()?;
     // In whole batches of redis-benchmark's.
-    let count = DEPTH * bench.pick(2000, 10);
-    let runs = in_turn("Publish rate", bench.pick(5, 1), &ALL, |&writer| {
+    let count = DEPTH * bench.pick(1000, 5);
+    let runs = in_turn("Publish rate", bench.pick(7, 1), &ALL, |&writer| {
         // The slow ones get less: their figures are for each message, too.
         let count = match writer {
             Python { depth: DEPTH } => count / 10,
@@ -122,8 +122,12 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
             report.target(what, rate_of_benchmark, "× `redis-benchmark`", Limit::AtLeast(0.8));
         }
     }
-    let title =
-        format!("Publish rate: {} messages of {SIZE} bytes, {DEPTH} on their way", grouped(count));
+    let title = format!(
+        "Publish rate: {} messages of {SIZE} bytes, {} on their way",
+        grouped(count),
+        grouped(DEPTH)
+    );
+    report.figure("publish_depth", grouped(DEPTH));
     report.table("publish", title, table);
     Ok(())
 }

@@ -95,7 +95,7 @@ fn everything_is_measured() {
         }
     }
     let publishers = [
-        "`redis-benchmark -c 1 -P 512`",
+        "`redis-benchmark -c 1 -P 1024`",
         "floor: a raw writer",
         "`publisher --interval 0s`",
         "`redis-cli`, one at a time",
