@@ -80,7 +80,7 @@ fn bars(area: &Area, bars: &[Bar]) -> Result<(), Box<dyn std::error::Error>> {
         .build_cartesian_2d((0.8..largest * 1.6).log_scale(), 0.0..bars.len().max(1) as f64)?;
     let mut mesh = chart.configure_mesh();
     mesh.disable_y_mesh().disable_y_axis().label_style(FONT).light_line_style(WHITE);
-    mesh.x_label_formatter(&|ratio| format!("{ratio}×")).draw()?;
+    mesh.x_labels(4).x_label_formatter(&|ratio| format!("{ratio}×")).draw()?;
 
     let text = FONT.into_font().color(&BLACK);
     for (row, bar) in bars.iter().rev().enumerate() {
