@@ -3,7 +3,8 @@
 //! A service runs on one thread, which also answers signals and sends the heartbeat. A write to
 //! a pipe that nobody reads would stop all of that, so a thread of its own does the writing.
 //! What it gets is what has been printed since the last time: line by line when it is quiet,
-//! in pieces of 64 KiB under load, where a write for each line would cost more than all the rest.
+//! in pieces of 64 KiB and more under load, where a write for each line would cost more than all
+//! the rest.
 
 use std::fmt::Display;
 use std::io::{self, Write};
