@@ -15,7 +15,7 @@ pub struct Args {
 
     /// How many messages to publish in all
     #[arg(long, value_name = "N", default_value = "5")]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(value_parser = at_least_one)]
     pub count: u64,
 
     /// Publish until Ctrl+C
@@ -37,6 +37,15 @@ pub struct Args {
 
     #[command(flatten)]
     pub redis: RedisArgs,
+}
+
+// clap's own range would say "0 is not in 1..18446744073709551615".
+fn at_least_one(count: &str) -> Result<u64, String> {
+    match count.parse() {
+        Ok(0) => Err("it must be at least 1".to_owned()),
+        Ok(count) => Ok(count),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 const EXAMPLES: &str = "\

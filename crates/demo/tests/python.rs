@@ -36,6 +36,8 @@ fn main() -> ExitCode {
         trial("the_dicts_of_patterns_are_our_json_but_for_one", dicts_of_patterns),
         trial("redis_py_does_what_the_table_says", calls),
         trial("redis_py_publishes_twice_when_no_answer_comes", no_answer),
+        trial("redis_py_waits_for_a_redis_that_hangs", hanging),
+        trial("a_client_from_a_url_does_not_come_back", from_url),
         trial("both_come_back_after_a_restart", both_come_back),
         trial("redis_py_gives_up_in_a_longer_outage", redis_py_gives_up),
     ];
@@ -206,6 +208,22 @@ fn no_answer(redis_py: RedisPy) -> Result<(), Failed> {
     let mut redis = LocalRedis::start()?;
     let id = redis.process().id();
     redis_py.run(&redis, &format!("no_answer.py {id}")).end().with(0);
+    Ok(())
+}
+
+fn hanging(redis_py: RedisPy) -> Result<(), Failed> {
+    let mut redis = LocalRedis::start()?;
+    let id = redis.process().id();
+    redis_py.run(&redis, &format!("hanging.py {id}")).end().with(0);
+    Ok(())
+}
+
+fn from_url(redis_py: RedisPy) -> Result<(), Failed> {
+    let mut redis = LocalRedis::start()?;
+    let theirs = redis_py.run(&redis, "from_url.py");
+    theirs.shows("subscribed");
+    redis.restart()?;
+    theirs.end().with(0);
     Ok(())
 }
 

@@ -250,7 +250,7 @@ fn a_publisher_counts_what_redis_did_not_confirm() {
 fn wrong_arguments_end_with_2_and_a_clear_line() {
     for (line, says) in [
         ("subscriber --colour", "unexpected argument '--colour'"),
-        ("publisher --count 0", "0 is not in 1.."),
+        ("publisher --count 0", "'--count <N>': it must be at least 1"),
         ("publisher --count 3 --forever", "cannot be used with"),
         ("publisher --interval soon", "invalid value 'soon' for '--interval <TIME>'"),
         ("pattern-subscriber --redis-url", "a value is required for '--redis-url <URL>'"),
@@ -274,9 +274,44 @@ fn without_redis_says_where_it_looked_and_how_to_start_one() {
         let [error, hint] = &ended.stderr[..] else { panic!("{ended:#?}") };
         let no_redis = format!("error: no Redis at 127.0.0.1:{}: ", redis.port());
         assert!(error.starts_with(&no_redis), "{error}");
-        assert!(hint.contains("cargo redis") && hint.contains("docker run"), "{hint}");
+        let cargo_redis = format!("`cargo redis --port {}`", redis.port());
+        assert!(hint.contains(&cargo_redis) && hint.contains("docker run"), "{hint}");
         assert_eq!(ended.stdout, [""; 0]);
     }
+}
+
+#[test]
+fn without_redis_the_redis_crate_alone_says_how_to_start_one() {
+    let mut redis = LocalRedis::start().unwrap();
+    redis.kill().unwrap();
+    let mut command = example_command("redis_crate_alone");
+    let ended = Terminal::start_command(command.env("REDIS_URL", redis.url())).end().with(1);
+    let says = ended.stderr.join("\n");
+    assert!(says.contains("`cargo redis`") && says.contains("Connection refused"), "{says}");
+}
+
+#[test]
+fn the_redis_crate_alone_ends_with_redis_without_a_word() {
+    let mut redis = LocalRedis::start().unwrap();
+    let mut command = example_command("redis_crate_alone");
+    let alone = Terminal::start_command(command.env("REDIS_URL", redis.url()));
+    alone.shows("Subscribed to channel 'notifications'. Waiting for messages...");
+    redis.kill().unwrap();
+    let ended = alone.end().with(0);
+    assert_eq!((ended.stdout, ended.stderr), (vec![], vec![]));
+}
+
+#[test]
+fn a_channel_belongs_to_no_database() {
+    let redis = LocalRedis::start().unwrap();
+    let mut command = service_command("subscriber");
+    let other = Terminal::start_command(command.env("REDIS_URL", format!("{}/3", redis.url())));
+    for _ in 0..3 {
+        other.line();
+    }
+    // From database 0.
+    assert_eq!(publish(&redis, b"notifications", b"across"), 1);
+    other.shows("Received on channel 'notifications': across");
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! The subscriber on nothing but the redis crate: the first lesson, and what fails first in the
-//! later ones. When Redis ends, this program ends too, and says nothing; when Redis hangs, it
-//! waits for ever; when it reads too slowly, it takes all memory.
+//! later ones. When Redis ends the connection, this program ends too, and says nothing; when Redis
+//! hangs, it waits for ever.
 //!
 //! ```console
 //! $ cargo run -p pubsub --example redis_crate_alone
 //! ```
 
+use anyhow::Context;
 use futures_util::StreamExt;
+
+const NO_REDIS: &str = "cannot connect to Redis; `cargo redis` starts one, REDIS_URL names another";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -14,7 +17,7 @@ async fn main() -> anyhow::Result<()> {
     let client = redis::Client::open(url)?;
 
     // Pub/Sub takes a connection of its own: subscribed, it can do nothing else (in RESP2).
-    let mut pubsub = client.get_async_pubsub().await?;
+    let mut pubsub = client.get_async_pubsub().await.context(NO_REDIS)?;
     pubsub.subscribe("notifications").await?;
     println!("Subscribed to channel 'notifications'. Waiting for messages...");
 

@@ -61,6 +61,48 @@ async fn messages_come_without_confirmations() {
     for (channel, receivers) in [("a", 0), ("b", 0), ("news:sports", 1)] {
         assert_eq!(publish(&client, channel, b"x"), receivers, "{channel}");
     }
+    pubsub.punsubscribe("news:*").await.unwrap();
+    assert_eq!(publish(&client, "news:sports", b"x"), 0);
+}
+
+#[tokio::test]
+async fn dropped_it_closes_the_connection() {
+    let (_redis, client) = start();
+    let mut pubsub = client.get_async_pubsub().await.unwrap();
+    pubsub.subscribe("a").await.unwrap();
+    drop(pubsub);
+    let gone = async {
+        while publish(&client, "a", b"x") > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn split_lets_one_unsubscribe_while_the_stream_is_read() {
+    let (_redis, client) = start();
+    let mut pubsub = client.get_async_pubsub().await.unwrap();
+    pubsub.subscribe(&["a", "b"]).await.unwrap();
+    let (mut sink, mut messages) = pubsub.split();
+    let reader = tokio::spawn(async move { messages.next().await.unwrap() });
+    timeout(PATIENCE, sink.unsubscribe("a")).await.unwrap().unwrap();
+    assert!(!reader.is_finished());
+    assert_eq!(publish(&client, "a", b"x"), 0);
+    assert_eq!(publish(&client, "b", b"y"), 1);
+    let message = timeout(PATIENCE, reader).await.unwrap().unwrap();
+    assert_eq!(message.get_channel_name(), "b");
+}
+
+#[tokio::test]
+async fn subscribe_returns_a_refusal() {
+    let (_redis, client) = start();
+    let mut pubsub = client.get_async_pubsub().await.unwrap();
+    // What any server refuses, also one that knows no users and their rights.
+    let error = timeout(PATIENCE, pubsub.subscribe(&NO_NAMES[..])).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("wrong number of arguments"), "{error}");
+    pubsub.subscribe("a").await.unwrap();
+    assert_eq!(publish(&client, "a", b"x"), 1);
 }
 
 #[tokio::test]

@@ -80,6 +80,10 @@ fn folder_of(command: &Command) -> PathBuf {
     Path::new(command.get_program()).parent().unwrap().to_owned()
 }
 
+fn subscribed(redis: &LocalRedis) -> u64 {
+    subscribers(redis, "notifications")
+}
+
 impl Scene {
     fn block(&mut self, piece: usize) -> &mut Vec<String> {
         match &mut self.printed.0[piece] {
@@ -142,6 +146,8 @@ impl Scene {
     fn type_commands(&mut self, piece: usize, block: &Block) {
         for command in block.lines.iter().filter(|line| line.starts_with("$ ")) {
             self.block(piece).push(command.clone());
+            let is_piped = command.contains('|');
+            let before = self.redis.as_ref().filter(|_| is_piped).map(subscribed);
             let running = self.start(piece, &block.terminal, &command[2..]);
             let stays =
                 ["subscriber", "redis_crate_alone", "cargo redis", "get_message", "forever"]
@@ -152,8 +158,8 @@ impl Scene {
                 continue;
             }
             self.running.push(running);
-            if command.contains('|') {
-                self.wait_until_subscribed();
+            if is_piped {
+                self.wait_until_more_are_subscribed_than(before.unwrap());
             } else {
                 self.wait_until_ready();
             }
@@ -204,9 +210,9 @@ impl Scene {
     }
 
     /// Where somebody else reads its lines, Redis can tell.
-    fn wait_until_subscribed(&self) {
+    fn wait_until_more_are_subscribed_than(&self, before: u64) {
         let start = Instant::now();
-        while subscribers(self.redis.as_ref().unwrap(), "notifications") == 0 {
+        while subscribed(self.redis.as_ref().unwrap()) <= before {
             assert!(start.elapsed() < PATIENCE, "not subscribed");
         }
     }
@@ -239,6 +245,8 @@ impl Scene {
                 ["Unsubscribing", "Publisher shutting", "Stopped.", r#"{"type":"unsub"#]
                     .iter()
                     .any(|start| line.starts_with(start))
+                    // Where the Ctrl+C has ended the other program of a pipe first.
+                    || line.contains(" while ending: ")
             };
             let lines = self.block(piece);
             if let Some(at) = lines.iter().skip(before).position(goodbye) {

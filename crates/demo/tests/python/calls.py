@@ -1,6 +1,7 @@
 """Fails where redis-py does not do what the README's table says of its calls."""
 
 import os
+import time
 
 import redis
 
@@ -43,3 +44,8 @@ client.publish("a", b"\xff")
 client.publish("a", b"good")
 for _ in range(3):
     assert raises_unicode_error(lambda: decoding.get_message(timeout=10)), "again and again"
+decoding.close()
+assert decoding.connection is None
+deadline = time.monotonic() + 10
+while client.publish("a", "gone") > 0:
+    assert time.monotonic() < deadline, "close() closes the connection"

@@ -1,4 +1,9 @@
 //! What is the same in each run of a line that a service prints, and what differs.
+//!
+//! By hand and not with snapbox: its redactions change only what was printed, so the pages would
+//! have to hold `[TIME]` and `[..]` in the place of the lines that a reader sees, and its
+//! overwriting would write those. To compare real lines with real lines both sides go through
+//! `shape_of`; what snapbox could take over of it is a list of regular expressions as long as it.
 
 /// What the publishers pick from at random: notifications and, in `cargo demo`, headlines.
 pub const RANDOM: [&str; 8] = [

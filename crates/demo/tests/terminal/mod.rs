@@ -149,7 +149,14 @@ pub fn demo(arguments: &[&str]) -> Command {
 
 /// What the developer has set must not change what the tests see.
 pub fn without_developers_own(mut command: Command) -> Command {
-    for variable in ["REDIS_URL", "REDIS_PASSWORD_FILE", "RUST_LOG", "NO_COLOR", "CLICOLOR_FORCE"] {
+    for variable in [
+        "REDIS_URL",
+        "REDIS_PASSWORD_FILE",
+        "RUST_LOG",
+        "RUST_BACKTRACE",
+        "NO_COLOR",
+        "CLICOLOR_FORCE",
+    ] {
         command.env_remove(variable);
     }
     command
