@@ -153,8 +153,8 @@ impl PubSub {
     }
 
     /// Subscribes to shard channels, which are others than those of [`subscribe`](Self::subscribe),
-    /// also where they have the same names. Returns when Redis has confirmed all of them (each also
-    /// comes as [`Event::SSubscribe`]).
+    /// also where they have the same names. Returns when Redis has confirmed all of them (each that is
+    /// new also comes as [`Event::SSubscribe`]).
     ///
     /// On a cluster their messages stay on the nodes of the shard to which the name belongs, by its
     /// slot, and there is a connection to each such node. When one of them goes away or the slot
