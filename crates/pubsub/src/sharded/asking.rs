@@ -5,7 +5,7 @@ use tokio::time::timeout;
 
 use crate::Error;
 use crate::error::said;
-use crate::link::{CONNECT_TIMEOUT, Link};
+use crate::link::{CONNECT_TIMEOUT, Link, Loss};
 
 /// What a node says to SSUBSCRIBE or SUNSUBSCRIBE.
 pub(super) enum Answer {
@@ -31,7 +31,7 @@ pub(super) async fn each(
     let answers = timeout(CONNECT_TIMEOUT, link.ask(commands))
         .await
         .map_err(|_| format!("no answer to {command} within {CONNECT_TIMEOUT:?}"))?
-        .map_err(|error| said(&error))?;
+        .map_err(|error| Loss::by(&error).reason)?;
     channels.iter().zip(answers).map(|(channel, answer)| understood(channel, answer)).collect()
 }
 
