@@ -38,6 +38,15 @@ impl Binaries {
         run_cargo(of(packages).examples())
     }
 
+    /// The same for their benchmarks.
+    ///
+    /// # Errors
+    ///
+    /// When they do not compile.
+    pub fn build_benches(packages: &[&str]) -> anyhow::Result<Binaries> {
+        run_cargo(of(packages).arg("--benches"))
+    }
+
     /// The command that runs one of them.
     ///
     /// # Errors

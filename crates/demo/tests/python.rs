@@ -3,19 +3,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "python/redis_py.rs"]
-mod redis_py;
 mod terminal;
 
 use std::process::ExitCode;
 
+use demo::{Parser, RedisPy};
 use libtest_mimic::{Arguments, Failed, Trial};
 use local_redis::{LocalRedis, Server};
-use redis_py::RedisPy;
 use terminal::*;
 
 fn main() -> ExitCode {
-    let redis_py = RedisPy::find_or_install();
+    let redis_py = RedisPy::find_or_install(env!("CARGO_TARGET_TMPDIR"), Parser::Python);
     if let Err(missing) = &redis_py
         && required("REQUIRE_PYTHON")
     {
@@ -59,6 +57,20 @@ fn required(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| value == "1")
 }
 
+/// Runs a script: `run(&redis_py, &redis, "subscriber.py")`.
+fn run(redis_py: &RedisPy, redis: &LocalRedis, line: &str) -> Terminal {
+    let mut words = line.split(' ');
+    let mut command = redis_py.command();
+    command
+        // Each line when it is printed.
+        .arg("-u")
+        .arg(RedisPy::script(words.next().unwrap()))
+        .args(words)
+        .env("REDIS_PORT", redis.port().to_string())
+        .env("INTERVAL", "0.01");
+    Terminal::start_command(&mut command)
+}
+
 /// Runs both publishers, one after the other, beside two subscribers. Returns their messages.
 #[track_caller]
 fn messages_of_both_publishers(
@@ -67,7 +79,7 @@ fn messages_of_both_publishers(
     channel: &str,
 ) -> Vec<String> {
     let ours = Terminal::run(redis, &format!("publisher {channel} --interval 10ms")).end().with(0);
-    let theirs = redis_py.run(redis, &format!("publisher.py {channel}")).end().with(0);
+    let theirs = run(redis_py, redis, &format!("publisher.py {channel}")).end().with(0);
     assert_eq!(ours.stdout[0], theirs.stdout[0]);
     let mut messages = Vec::new();
     // Ours adds how many receivers a message had.
@@ -94,7 +106,7 @@ fn end_alike(ours: Terminal, theirs: Terminal) -> Vec<String> {
 
 fn on_a_channel(redis_py: RedisPy) -> Result<(), Failed> {
     let redis = LocalRedis::start()?;
-    let (ours, theirs) = (subscriber(&redis), redis_py.run(&redis, "subscriber.py"));
+    let (ours, theirs) = (subscriber(&redis), run(&redis_py, &redis, "subscriber.py"));
     // The same lines that `subscriber` has read from ours.
     theirs.shows("Subscriber: Subscribed to channel 'notifications'. Waiting for messages...");
     theirs.shows("Press Ctrl+C to exit.");
@@ -111,7 +123,7 @@ fn on_a_channel(redis_py: RedisPy) -> Result<(), Failed> {
 fn on_a_channel_of_a_pattern(redis_py: RedisPy) -> Result<(), Failed> {
     let redis = LocalRedis::start()?;
     let ours = pattern_subscriber(&redis);
-    let theirs = redis_py.run(&redis, "pattern_subscriber.py");
+    let theirs = run(&redis_py, &redis, "pattern_subscriber.py");
     theirs.shows("Pattern Subscriber: Subscribed to all channels matching 'news:*'");
     // Ours names the pattern here.
     theirs.shows("Subscribed to pattern None");
@@ -137,7 +149,7 @@ fn publish_to_two(redis: &LocalRedis, channels: [&str; 2]) {
 fn dicts_of_channels(redis_py: RedisPy) -> Result<(), Failed> {
     let redis = LocalRedis::start()?;
     let ours = Terminal::run(&redis, "subscriber --json café notifications");
-    let theirs = redis_py.run(&redis, "dicts.py subscribe café notifications");
+    let theirs = run(&redis_py, &redis, "dicts.py subscribe café notifications");
     for (channel, data) in [("café", 1), ("notifications", 2)] {
         let line =
             format!(r#"{{"type":"subscribe","pattern":null,"channel":"{channel}","data":{data}}}"#);
@@ -164,7 +176,7 @@ fn dicts_of_channels(redis_py: RedisPy) -> Result<(), Failed> {
 fn dicts_of_patterns(redis_py: RedisPy) -> Result<(), Failed> {
     let redis = LocalRedis::start()?;
     let ours = Terminal::run(&redis, "pattern-subscriber --json café:? news:*");
-    let theirs = redis_py.run(&redis, "dicts.py psubscribe café:? news:*");
+    let theirs = run(&redis_py, &redis, "dicts.py psubscribe café:? news:*");
     // The one difference: redis-py has the pattern of a confirmation under "channel".
     for (pattern, data) in [("café:?", 1), ("news:*", 2)] {
         ours.shows(&format!(
@@ -200,27 +212,27 @@ fn dicts_of_patterns(redis_py: RedisPy) -> Result<(), Failed> {
 
 fn calls(redis_py: RedisPy) -> Result<(), Failed> {
     let redis = LocalRedis::start()?;
-    redis_py.run(&redis, "calls.py").end().with(0);
+    run(&redis_py, &redis, "calls.py").end().with(0);
     Ok(())
 }
 
 fn no_answer(redis_py: RedisPy) -> Result<(), Failed> {
     let mut redis = LocalRedis::start()?;
     let id = redis.process().id();
-    redis_py.run(&redis, &format!("no_answer.py {id}")).end().with(0);
+    run(&redis_py, &redis, &format!("no_answer.py {id}")).end().with(0);
     Ok(())
 }
 
 fn hanging(redis_py: RedisPy) -> Result<(), Failed> {
     let mut redis = LocalRedis::start()?;
     let id = redis.process().id();
-    redis_py.run(&redis, &format!("hanging.py {id}")).end().with(0);
+    run(&redis_py, &redis, &format!("hanging.py {id}")).end().with(0);
     Ok(())
 }
 
 fn from_url(redis_py: RedisPy) -> Result<(), Failed> {
     let mut redis = LocalRedis::start()?;
-    let theirs = redis_py.run(&redis, "from_url.py");
+    let theirs = run(&redis_py, &redis, "from_url.py");
     theirs.shows("subscribed");
     redis.restart()?;
     theirs.end().with(0);
@@ -229,14 +241,14 @@ fn from_url(redis_py: RedisPy) -> Result<(), Failed> {
 
 fn refused(redis_py: RedisPy) -> Result<(), Failed> {
     let redis = LocalRedis::start()?;
-    redis_py.run(&redis, "refused.py").end().with(0);
+    run(&redis_py, &redis, "refused.py").end().with(0);
     Ok(())
 }
 
 /// Subscribers whose first line, the confirmation, has been read.
 fn subscribed(redis: &LocalRedis, redis_py: &RedisPy) -> [Terminal; 2] {
     let ours = Terminal::run(redis, "subscriber --json");
-    let theirs = redis_py.run(redis, "dicts.py subscribe notifications");
+    let theirs = run(redis_py, redis, "dicts.py subscribe notifications");
     for subscriber in [&ours, &theirs] {
         subscriber.shows(CONFIRMED);
     }

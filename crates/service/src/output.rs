@@ -14,8 +14,11 @@ use tokio::io::Interest;
 use tokio::net::unix::pipe;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-/// At this size the lines are handed over, and printing waits while the last ones are not taken.
+/// At this size the lines are handed over, if the thread has written the last ones.
 const CHUNK: usize = 64 * 1024;
+/// While it has not, so much more is printed before printing waits. On a busy machine a thread
+/// gets its turn late; with little to do in each turn it would be slower than Redis.
+const MOST: usize = 1024 * 1024;
 
 /// The service's stdout.
 #[derive(Clone)]
@@ -97,7 +100,7 @@ impl Output {
             write(&mut printed)?;
             printed.len()
         };
-        if size >= CHUNK {
+        if size >= MOST || (size >= CHUNK && self.0.thread.capacity() > 0) {
             self.hand_over().await?;
             // With a fast reader this never waits, and a service with much to print would keep
             // the connection and the signals waiting until it has printed all.
@@ -124,7 +127,7 @@ impl Output {
         let mut printed = lock(&self.0.printed);
         if !printed.is_empty() {
             // There is about as much to print the next time: no growing from nothing again.
-            let next = Vec::with_capacity(printed.len());
+            let next = Vec::with_capacity(printed.len().min(CHUNK));
             place.send(Job::Write(std::mem::replace(&mut printed, next)));
         }
         Ok(())
