@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, PushInfo, PushKind, RedisResult, Value,
+    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, PushInfo, PushKind, RedisError,
+    RedisResult, Value,
 };
 use tokio::sync::Notify;
 use tokio::task::coop;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::address::Address;
+use crate::error::said;
 use crate::{Error, Event};
 
 /// How long connecting, or subscribing again, may take.
@@ -188,6 +190,11 @@ pub(crate) struct Loss {
 impl Loss {
     pub(crate) fn now(reason: String) -> Loss {
         Loss { reason, since: Instant::now() }
+    }
+
+    /// The error of a command that is the end of the connection.
+    pub(crate) fn by(error: &RedisError) -> Loss {
+        if error.is_io_error() { Loss::closed() } else { Loss::now(said(error)) }
     }
 
     fn closed() -> Loss {

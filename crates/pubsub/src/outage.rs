@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::Error;
 use crate::link::Loss;
 
 const FIRST_DELAY: Duration = Duration::from_millis(50);
@@ -68,7 +67,7 @@ impl Outages {
     }
 
     /// An attempt has failed. Said once for each reason in an outage, not at each attempt.
-    pub(crate) fn failed(&mut self, error: &Error) {
+    pub(crate) fn failed(&mut self, error: &impl ToString) {
         let error = error.to_string();
         if !self.silent && !self.reported.contains(&error) {
             tracing::warn!("cannot connect again yet: {error}");

@@ -153,15 +153,15 @@ impl PubSub {
     }
 
     /// Subscribes to shard channels, which are others than those of [`subscribe`](Self::subscribe),
-    /// also where they have the same names. Returns when Redis has confirmed all of them (each also
-    /// comes as [`Event::SSubscribe`]).
+    /// also where they have the same names. Returns when Redis has confirmed all of them (each that is
+    /// new also comes as [`Event::SSubscribe`]).
     ///
     /// On a cluster their messages stay on the nodes of the shard to which the name belongs, by its
     /// slot, and there is a connection to each such node. When one of them goes away or the slot
-    /// moves, the others go on delivering between [`Event::Disconnected`] and
-    /// [`Event::Reconnected`], which comes when every channel has its place again. Who has plain
-    /// channels besides is told of the two apart: there are as many `Reconnected` as
-    /// `Disconnected`. During an outage this waits.
+    /// moves, [`Event::Disconnected`] comes, and [`Event::Reconnected`] when every channel has its
+    /// place again. Between the two, those that have theirs go on delivering. Who has plain channels
+    /// besides is told of the two kinds apart: there are as many `Reconnected` as `Disconnected`.
+    /// During an outage this waits.
     ///
     /// # Errors
     ///

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         trial("publishing_many_keeps_the_order_of_each_channel", || run(many())),
         trial("a_message_follows_its_slot", || run(follows())),
         trial("what_is_asked_for_in_an_outage", || run(in_an_outage())),
+        trial("all_or_nothing", || run(all_or_nothing())),
         trial("a_redis_that_knows_no_shard_channels", || run(no_shard_channels())),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -179,6 +180,27 @@ async fn in_an_outage() {
     assert_eq!(publisher.spublish("a", "2").await, Ok(0));
     assert_eq!(publisher.spublish("late", "3").await, Ok(1));
     assert_eq!(next(&pubsub).await, message("late", "3"));
+}
+
+/// 'b' is confirmed and given back, as 'a' is refused. Its sibling of the same slot stays.
+async fn all_or_nothing() {
+    let (cluster, _, publisher) = start().await;
+    for number in 0..cluster.size() {
+        cluster.ask(number, "ACL SETUSER reader on nopass +@all &b &{b}2").unwrap();
+    }
+    let urls = cluster.urls().replace("127", "reader:any@127");
+    let pubsub = PubSub::connect(&urls).await.unwrap();
+    pubsub.ssubscribe(["{b}2"]).await.unwrap();
+    assert_eq!(next(&pubsub).await, subscribed("{b}2"));
+    let error = pubsub.ssubscribe(["{b}2", "b", "a"]).await.unwrap_err().to_string();
+    assert!(error.starts_with("Redis refused SSUBSCRIBE 'a': NOPERM"), "{error}");
+    let receivers = ["a", "b"].map(|channel| publisher.spublish(channel, "lost"));
+    assert_eq!(futures_util::future::join_all(receivers).await, [Ok(0), Ok(0)]);
+    // This one was there before.
+    assert_eq!(publisher.spublish("{b}2", "still").await, Ok(1));
+    while next(&pubsub).await != message("{b}2", "still") {}
+    assert_eq!(pubsub.ssubscribe(["b"]).await, Ok(()));
+    assert_eq!(publisher.spublish("b", "now").await, Ok(1));
 }
 
 async fn no_shard_channels() {

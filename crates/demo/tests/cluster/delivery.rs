@@ -8,6 +8,7 @@ use crate::{CHANNELS, Scene, cluster, command, expect, owner, run};
 pub const SCENES: &[Scene] = &[
     ("delivery::plain_messages_reach_subscribers_on_every_node", plain),
     ("delivery::sharded_messages_reach_their_shard", sharded),
+    ("delivery::sharded_by_way_of_a_replica", by_way_of_a_replica),
     ("delivery::sharded_on_a_redis_that_is_no_cluster", no_cluster),
     ("delivery::sharded_is_refused_as_a_whole", refused_as_a_whole),
 ];
@@ -66,6 +67,21 @@ fn sharded() {
     for plain in [plain.ctrl_c().with(0), by_pattern.ctrl_c().with(0)] {
         assert!(!plain.stdout.iter().any(|line| line.contains("message")), "{plain:#?}");
     }
+}
+
+/// A replica takes both commands for the channels of its own shard, and its count would be that of
+/// its own subscribers. So the owner is asked all the same.
+fn by_way_of_a_replica() {
+    let cluster = cluster();
+    let of_the_owner = 3 + owner(&cluster, "a");
+    let urls = format!("{},{}", cluster.url(of_the_owner), cluster.url(0));
+    let mut subscriber = command(&cluster, "subscriber --sharded --json a");
+    let subscriber = Terminal::start_command(subscriber.env("REDIS_URL", urls));
+    expect(&subscriber, "ssubscribe");
+    let publisher = run(&cluster, "publisher --sharded --count 1 --message x a");
+    let ended = publisher.end().with(0);
+    assert_eq!(ended.stdout.last().unwrap(), "Published: x (1 receiver)");
+    assert_eq!(expect(&subscriber, "smessage")["data"], "x");
 }
 
 /// Redis 7 takes the commands there too.

@@ -5,9 +5,9 @@ use tokio::time::timeout;
 
 use crate::Error;
 use crate::error::said;
-use crate::link::{CONNECT_TIMEOUT, Link};
+use crate::link::{CONNECT_TIMEOUT, Link, Loss};
 
-/// What a node says to SSUBSCRIBE.
+/// What a node says to SSUBSCRIBE or SUNSUBSCRIBE.
 pub(super) enum Answer {
     Subscribed,
     Moved(RedisError),
@@ -31,7 +31,7 @@ pub(super) async fn each(
     let answers = timeout(CONNECT_TIMEOUT, link.ask(commands))
         .await
         .map_err(|_| format!("no answer to {command} within {CONNECT_TIMEOUT:?}"))?
-        .map_err(|error| said(&error))?;
+        .map_err(|error| Loss::by(&error).reason)?;
     channels.iter().zip(answers).map(|(channel, answer)| understood(channel, answer)).collect()
 }
 
@@ -65,4 +65,39 @@ pub(super) fn quoted<'a>(channels: impl IntoIterator<Item = &'a Vec<u8>>) -> Str
     let names: Vec<_> =
         channels.into_iter().map(|name| format!("'{}'", name.escape_ascii())).collect();
     names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(kind: PushKind, channel: &str) -> RedisResult<Value> {
+        let data = vec![Value::BulkString(channel.into()), Value::Int(1)];
+        Ok(Value::Push { kind, data })
+    }
+
+    fn error(text: &str) -> RedisResult<Value> {
+        let error = redis::parse_redis_value(format!("-{text}\r\n").as_bytes());
+        error.and_then(Value::extract_error)
+    }
+
+    #[test]
+    fn only_its_own_confirmation_counts() {
+        let answer = |answer| understood(b"a", answer);
+        assert!(matches!(answer(push(PushKind::SSubscribe, "a")), Ok(Answer::Subscribed)));
+        // The slot of another channel has moved meanwhile, and every answer is one too late.
+        assert!(answer(push(PushKind::SUnsubscribe, "b")).is_err());
+        assert!(answer(push(PushKind::SSubscribe, "b")).is_err());
+        assert!(answer(Ok(Value::SimpleString("PONG".into()))).is_err());
+    }
+
+    #[test]
+    fn errors_that_pass_and_errors_that_stay() {
+        let answer = |text| understood(b"a", error(text));
+        assert!(matches!(answer("MOVED 1 127.0.0.1:7000"), Ok(Answer::Moved(_))));
+        assert!(matches!(answer("CLUSTERDOWN Hash slot not served"), Ok(Answer::NotNow(_))));
+        assert!(matches!(answer("LOADING Redis is loading"), Ok(Answer::NotNow(_))));
+        assert!(matches!(answer("NOPERM no channel permissions"), Ok(Answer::Refused(_))));
+        assert!(matches!(answer("ERR unknown command 'SSUBSCRIBE'"), Ok(Answer::Refused(_))));
+    }
 }

@@ -139,3 +139,42 @@ impl Nodes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use local_redis::LocalRedis;
+
+    use super::*;
+    use crate::link::Change;
+
+    #[tokio::test]
+    async fn a_node_that_was_given_up_is_not_heard_any_more() {
+        let redis = LocalRedis::start().unwrap();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hearing = heard.clone();
+        let deliver = Arc::new(move |_: &str, event| hearing.lock().unwrap().push(event));
+        let mut nodes = Nodes::new(Addresses::parse(&redis.url()).unwrap(), deliver);
+        let name = nodes.anybody().await.unwrap();
+        // This keeps the connection open, as a command would that is on its way.
+        let link = nodes.link(&name).unwrap();
+        link.change(Change::Subscribe, &[b"a".to_vec()]).await.unwrap();
+        let said = |payload: &str| {
+            let mut command = redis::cmd("PUBLISH");
+            command.arg("a").arg(payload);
+            std::iter::once(command)
+        };
+        let publisher = Link::connect(nodes.addresses.current(), |_| {}).await.unwrap();
+        let last = |heard: &Mutex<Vec<Event>>| heard.lock().unwrap().last().cloned();
+        for (payload, given_up) in [("heard", false), ("not heard", true)] {
+            if given_up {
+                nodes.give_up(&name);
+            }
+            assert_eq!(publisher.ask(said(payload)).await.unwrap(), [Ok(1)]);
+            // Whatever was sent before the answer has come by now.
+            link.ask::<redis::Value>(std::iter::once(redis::cmd("PING"))).await.unwrap();
+            let heard_last = Event::Message { channel: "a".into(), payload: "heard".into() };
+            assert_eq!(last(&heard), Some(heard_last));
+        }
+        assert_eq!(nodes.names(), [""; 0]);
+    }
+}

@@ -16,7 +16,7 @@ use crate::Error;
 use crate::address::Address;
 use crate::addresses::Addresses;
 use crate::error::{is_unknown_command, said};
-use crate::link::Role;
+use crate::link::{Loss, Role};
 use crate::publisher::not_confirmed;
 
 /// How many messages are on their way at a time.
@@ -137,7 +137,7 @@ impl Publishing {
         let mut again = VecDeque::new();
         while !by_node.is_empty() {
             let (node, result) = tokio::select! {
-                Some((node, answers)) = sending.next() => (node, answers.map_err(|e| said(&e))),
+                Some((node, answers)) = sending.next() => (node, answers.map_err(|error| Loss::by(&error).reason)),
                 (node, loss) = self.nodes.lost() => (node, Err(loss.reason)),
             };
             let messages = by_node.remove(&node).unwrap_or_default();

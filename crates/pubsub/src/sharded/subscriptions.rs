@@ -180,8 +180,8 @@ impl Subscriptions {
         if command.subscribe {
             let mut new = Vec::new();
             for channel in &command.channels {
-                // One that has its place is subscribed to again, for the confirmation.
-                if self.channels.insert(channel.clone(), None).is_none() {
+                if !self.channels.contains_key(channel) {
+                    self.channels.insert(channel.clone(), None);
                     new.push(channel.clone());
                 }
             }

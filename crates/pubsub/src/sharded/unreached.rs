@@ -12,7 +12,6 @@ use super::LONGEST_DELAY;
 use super::publishing::{Message, refuse};
 use crate::link::Loss;
 use crate::outage::Outages;
-use crate::publisher::not_confirmed;
 
 /// So many messages in a row that were taken are the end of an outage, also if none of them was
 /// for the channel that could not be reached: perhaps nobody publishes there any more.
@@ -76,7 +75,7 @@ impl Unreached {
             let owner = format!("the owner of '{}'", channel.escape_ascii());
             self.outages.begin(&owner, &Loss::now(reason.to_owned()));
         } else if reason != self.reason {
-            self.outages.failed(&not_confirmed(reason));
+            self.outages.failed(&reason);
         }
         self.connected.send_replace(false);
         self.channels.insert(channel.to_vec());
