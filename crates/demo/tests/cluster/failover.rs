@@ -9,7 +9,6 @@ use crate::terminal::Terminal;
 use crate::{CHANNELS, Scene, cluster, command, expect, owner, run};
 
 pub const SCENES: &[Scene] = &[
-    ("failover::the_owner_is_killed", the_owner_is_killed),
     ("failover::the_owner_hangs", the_owner_hangs),
     ("failover::a_slot_moves_under_traffic", a_slot_moves),
     ("failover::a_replica_takes_over_on_request", a_replica_takes_over),
@@ -17,6 +16,8 @@ pub const SCENES: &[Scene] = &[
     ("failover::the_only_known_node_is_gone", the_only_known_node_is_gone),
     ("failover::plain_channels_move_to_the_next_node", plain_channels_move),
 ];
+
+pub const TIMED: &[Scene] = &[("failover::the_owner_is_killed", the_owner_is_killed)];
 
 /// The nodes' timeout, which is 2 s, and 4 s more.
 const RECOVERED: Duration = Duration::from_secs(6);

@@ -14,6 +14,7 @@ mod publishing;
 mod terminal;
 
 use std::process::{Command, ExitCode};
+use std::sync::{PoisonError, RwLock};
 
 use libtest_mimic::{Arguments, Trial};
 use local_redis::{LocalCluster, Server};
@@ -24,6 +25,11 @@ use terminal::{Terminal, service_command};
 type Scene = (&'static str, fn());
 
 const SCENES: &[&[Scene]] = &[delivery::SCENES, failover::SCENES, publishing::SCENES];
+
+/// These assert a time, in which the others' clusters would have a part.
+const ALONE: &[Scene] = failover::TIMED;
+
+static MACHINE: RwLock<()> = RwLock::new(());
 
 /// The three shards own the slots of these, in this order.
 const CHANNELS: [&str; 3] = ["b", "c", "a"];
@@ -39,7 +45,7 @@ fn main() -> ExitCode {
         service_command("subscriber");
     }
     let required = std::env::var_os("REQUIRE_REAL_REDIS").is_some_and(|value| value == "1");
-    let trial = |(name, scene): Scene| {
+    let trial = |(name, scene): Scene, alone: bool| {
         let name = match missing {
             true => format!("{name}: needs redis-server or valkey-server on the PATH"),
             false => name.to_owned(),
@@ -48,13 +54,17 @@ fn main() -> ExitCode {
             if missing {
                 return Err("there is none".into());
             }
+            // A scene that failed has said so: the lock is as good as before.
+            let _shared = (!alone).then(|| MACHINE.read().unwrap_or_else(PoisonError::into_inner));
+            let _all = alone.then(|| MACHINE.write().unwrap_or_else(PoisonError::into_inner));
             scene();
             Ok(())
         })
         .with_ignored_flag(missing && !required)
     };
-    let scenes = SCENES.iter().copied().flatten();
-    libtest_mimic::run(&arguments, scenes.map(|&scene| trial(scene)).collect()).exit_code()
+    let scenes = SCENES.iter().copied().flatten().map(|&scene| trial(scene, false));
+    let alone = ALONE.iter().map(|&scene| trial(scene, true));
+    libtest_mimic::run(&arguments, scenes.chain(alone).collect()).exit_code()
 }
 
 /// Three primaries with a replica each.
