@@ -40,9 +40,10 @@ fn main() -> ExitCode {
 
 async fn subscriber(args: Args, output: Output, shutdown: Shutdown) -> anyhow::Result<()> {
     let pubsub = PubSub::connect(&args.redis.url()?).await?;
-    match args.sharded {
-        true => pubsub.ssubscribe(&args.channels).await?,
-        false => pubsub.subscribe(&args.channels).await?,
+    if args.sharded {
+        pubsub.ssubscribe(&args.channels).await?;
+    } else {
+        pubsub.subscribe(&args.channels).await?;
     }
 
     if !args.json {
