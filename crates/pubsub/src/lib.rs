@@ -16,9 +16,9 @@
 //!
 //! Each difficulty has a file of its own: `link.rs` (one connection and its heartbeat),
 //! `outage.rs` (how to wait and what to say meanwhile), `gate.rs` (what may be told when),
-//! `inbox.rs` (bounded memory), `tls.rs` (whom to trust), `addresses.rs` (whom to ask next), and
-//! `driver.rs`, which puts them together. What sharded Pub/Sub on a cluster needs besides is in
-//! the folder `sharded`.
+//! `inbox.rs` (bounded memory), `tls.rs` (whom to trust), `addresses.rs` (whom to ask next).
+//! `driver.rs` puts them together for a subscriber, `publishing.rs` for a publisher. What sharded
+//! Pub/Sub on a cluster needs besides is in the folder `sharded`.
 
 mod address;
 mod addresses;
@@ -30,6 +30,7 @@ mod inbox;
 mod link;
 mod outage;
 mod publisher;
+mod publishing;
 mod sharded;
 mod subscriber;
 mod tls;

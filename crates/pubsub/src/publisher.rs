@@ -1,33 +1,22 @@
-use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, FuturesOrdered, Stream};
-use redis::{Cmd, RedisError};
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use redis::Cmd;
+use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, yield_now};
-use tokio::time::sleep;
 
 use crate::Error;
-use crate::address::Address;
 use crate::addresses::Addresses;
-use crate::error::said;
-use crate::link::{Link, Loss, Role};
-use crate::outage::Outages;
+use crate::publishing::{Asked, Batch, connect, not_confirmed, publish_for_ever, until_closed};
 use crate::sharded;
 
 /// How many messages [`Publisher::publish_all`] hands over together: as many as Redis takes in a
 /// fraction of a millisecond. Twice as many are on their way at most, so that Redis has the next
 /// ones already when it has answered the first, and neither side waits for the other.
 const BATCH: usize = 512;
-/// How many pipelines are on their way. The redis crate queues 50 for its connection; beyond that
-/// they would wait for a place, and not in their order.
-const PIPELINES: usize = 16;
 pub(crate) const CLOSED: &str = "the publisher was closed";
-/// How long closing waits for the answers that are still due.
-const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// A publisher, which keeps its connection as a [`PubSub`](crate::PubSub) does.
 ///
@@ -50,17 +39,6 @@ pub struct Publisher {
     pub(crate) addresses: Addresses,
     /// Started with the first message for a shard channel.
     pub(crate) sharded: OnceLock<sharded::Publisher>,
-}
-
-/// Messages to be sent together, and where to answer.
-struct Batch {
-    messages: Vec<Cmd>,
-    asked: Asked,
-}
-
-struct Asked {
-    messages: usize,
-    answer: oneshot::Sender<Vec<Result<u64, Error>>>,
 }
 
 impl Publisher {
@@ -201,135 +179,9 @@ impl Drop for Publisher {
     }
 }
 
-/// Runs a task until it was told to close, and then until the last answers have come.
-pub(crate) async fn until_closed(
-    publishing: impl Future<Output = ()>,
-    mut closing: watch::Receiver<bool>,
-) {
-    let last_answers = async {
-        // An error means that the publisher is gone, and nobody waits for an answer.
-        let _ = closing.wait_for(|&closing| closing).await;
-        sleep(LAST_ANSWERS).await;
-    };
-    tokio::select! {
-        () = publishing => {}
-        () = last_answers => {}
-    }
-}
-
-async fn connect(address: Address) -> Result<Link, Error> {
-    // Nothing is subscribed to on this connection, so no event ever comes.
-    let link = Link::connect(&address, |_| {}).await?;
-    match link.role() {
-        Role::Replica => Err(Error::Replica { address: address.shown }),
-        _ => Ok(link),
-    }
-}
-
-async fn publish_for_ever(
-    mut addresses: Addresses,
-    mut link: Link,
-    mut queue: UnboundedReceiver<Batch>,
-    connected: watch::Sender<bool>,
-) {
-    let mut outages = Outages::new();
-    // Until a message has come: with shard channels only, none ever does.
-    outages.silent = true;
-    let mut sent = VecDeque::new();
-    loop {
-        let loss = tokio::select! {
-            loss = link.lost() => loss,
-            error = publish_queued(&link, &mut queue, &mut sent, &mut outages.silent) => match error {
-                Some(error) => Loss::now(said(&error)),
-                None => return,
-            },
-        };
-        // What it still holds must not be sent any more once it was called unconfirmed.
-        drop(link);
-        connected.send_replace(false);
-        outages.begin(&addresses.current().shown, &loss);
-        // These may have reached Redis.
-        sent.drain(..).flatten().for_each(|asked| refuse(asked, &loss.reason));
-        link = tokio::select! {
-            link = reconnect(&mut addresses, &mut outages) => link,
-            () = refuse_queued(&mut queue, &loss.reason) => return,
-        };
-        connected.send_replace(true);
-    }
-}
-
-/// Publishes what is queued, as much as there is at a time, until nobody can add to it (`None`)
-/// or Redis answers something incomprehensible. `sent` has who waits for an answer, pipeline by
-/// pipeline.
-async fn publish_queued(
-    link: &Link,
-    queue: &mut UnboundedReceiver<Batch>,
-    sent: &mut VecDeque<Vec<Asked>>,
-    unused: &mut bool,
-) -> Option<RedisError> {
-    let mut batches = Vec::new();
-    let mut pipelines = FuturesOrdered::new();
-    loop {
-        tokio::select! {
-            queued = queue.recv_many(&mut batches, BATCH), if pipelines.len() < PIPELINES => {
-                if queued == 0 {
-                    return None;
-                }
-                let batches = batches.drain(..).map(|batch| (batch.messages, batch.asked));
-                let (messages, asked): (Vec<_>, Vec<_>) = batches.unzip();
-                pipelines.push_back(link.ask(messages.into_iter().flatten()));
-                sent.push_back(asked);
-                *unused = false;
-            }
-            Some(answers) = pipelines.next() => {
-                let answers = match answers {
-                    Ok(answers) => answers,
-                    // The connection is gone: whoever watches it knows why.
-                    Err(error) if error.is_io_error() => std::future::pending().await,
-                    Err(error) => return Some(error),
-                };
-                let mut answers = answers
-                    .into_iter()
-                    .map(|answer| answer.map_err(|error| not_confirmed(&said(&error))));
-                for asked in sent.pop_front().into_iter().flatten() {
-                    // Whoever asked may have stopped waiting.
-                    let _ = asked.answer.send(answers.by_ref().take(asked.messages).collect());
-                }
-            }
-        }
-    }
-}
-
 fn command(channel: &[u8], payload: &[u8]) -> Cmd {
     const PUBLISH: &str = "PUBLISH";
     let mut command = Cmd::with_capacity(3, PUBLISH.len() + channel.len() + payload.len());
     command.arg(PUBLISH).arg(channel).arg(payload);
     command
-}
-
-async fn reconnect(addresses: &mut Addresses, outages: &mut Outages) -> Link {
-    loop {
-        outages.wait().await;
-        match addresses.try_each(connect).await {
-            Ok(link) => {
-                outages.end(&addresses.current().shown);
-                return link;
-            }
-            Err(error) => outages.failed(&error),
-        }
-    }
-}
-
-async fn refuse_queued(queue: &mut UnboundedReceiver<Batch>, reason: &str) {
-    while let Some(batch) = queue.recv().await {
-        refuse(batch.asked, reason);
-    }
-}
-
-fn refuse(asked: Asked, reason: &str) {
-    let _ = asked.answer.send(vec![Err(not_confirmed(reason)); asked.messages]);
-}
-
-pub(crate) fn not_confirmed(reason: &str) -> Error {
-    Error::NotConfirmed { reason: reason.to_owned() }
 }

@@ -10,7 +10,8 @@ use tokio::task::AbortHandle;
 
 use super::publishing::{BATCH, Message, Publishing};
 use crate::Error;
-use crate::publisher::{CLOSED, not_confirmed, until_closed};
+use crate::publisher::CLOSED;
+use crate::publishing::{not_confirmed, until_closed};
 
 /// The task behind them.
 pub(crate) struct Publisher {

@@ -17,7 +17,7 @@ use crate::address::Address;
 use crate::addresses::Addresses;
 use crate::error::{is_unknown_command, said};
 use crate::link::{Loss, Role};
-use crate::publisher::not_confirmed;
+use crate::publishing::not_confirmed;
 
 /// How many messages are on their way at a time.
 pub(crate) const BATCH: usize = 512;
