@@ -14,57 +14,24 @@ mod publishing;
 mod terminal;
 
 use std::process::{Command, ExitCode};
-use std::sync::{PoisonError, RwLock};
 
-use libtest_mimic::{Arguments, Trial};
-use local_redis::{LocalCluster, Server};
+use local_redis::LocalCluster;
 use serde_json::Value;
+use terminal::real_redis::{self, Scene};
 use terminal::{Terminal, service_command};
-
-/// A name and what is to be seen.
-type Scene = (&'static str, fn());
 
 const SCENES: &[&[Scene]] = &[delivery::SCENES, failover::SCENES, publishing::SCENES];
 
 /// These assert a time, in which the others' clusters would have a part.
 const ALONE: &[Scene] = failover::TIMED;
 
-static MACHINE: RwLock<()> = RwLock::new(());
-
 /// The three shards own the slots of these, in this order.
 const CHANNELS: [&str; 3] = ["b", "c", "a"];
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
     // More than there are cores, as nearly all of the time is waiting for a failover; not many
     // more, as each has six nodes.
-    arguments.test_threads.get_or_insert(3);
-    let missing = Server::real().is_none();
-    if !missing && !arguments.list {
-        // Builds the services, so that no scene's time goes into that.
-        service_command("subscriber");
-    }
-    let required = std::env::var_os("REQUIRE_REAL_REDIS").is_some_and(|value| value == "1");
-    let trial = |(name, scene): Scene, alone: bool| {
-        let name = match missing {
-            true => format!("{name}: needs redis-server or valkey-server on the PATH"),
-            false => name.to_owned(),
-        };
-        Trial::test(name, move || {
-            if missing {
-                return Err("there is none".into());
-            }
-            // A scene that failed has said so: the lock is as good as before.
-            let _shared = (!alone).then(|| MACHINE.read().unwrap_or_else(PoisonError::into_inner));
-            let _all = alone.then(|| MACHINE.write().unwrap_or_else(PoisonError::into_inner));
-            scene();
-            Ok(())
-        })
-        .with_ignored_flag(missing && !required)
-    };
-    let scenes = SCENES.iter().copied().flatten().map(|&scene| trial(scene, false));
-    let alone = ALONE.iter().map(|&scene| trial(scene, true));
-    libtest_mimic::run(&arguments, scenes.chain(alone).collect()).exit_code()
+    real_redis::run(3, SCENES, &[ALONE])
 }
 
 /// Three primaries with a replica each.

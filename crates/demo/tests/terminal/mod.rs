@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod line;
+pub mod real_redis;
 
 use std::process::{Command, ExitStatus};
 use std::sync::OnceLock;
