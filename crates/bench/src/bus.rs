@@ -1,6 +1,8 @@
 //! The bus of a cluster: what its nodes send each other for each message that is published, plain
 //! and sharded, what work that makes, and what is left of so many nodes.
 
+use std::time::Duration;
+
 use local_redis::Server;
 
 use crate::contestants::Bench;
@@ -89,7 +91,8 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
             _ => format!("{primaries} primaries, {replicas} replicas"),
         };
         eprintln!("{title}: {cluster} ...");
-        let nodes = Nodes::start(primaries, replicas)?;
+        let calm = Duration::from_millis(bench.pick(1000, 200));
+        let nodes = Nodes::start(primaries, replicas, calm)?;
         let rounds = bench.pick(5, 1);
         for way in [Way::Plain, Way::Sharded] {
             let cost = nodes.cost(way, 1, count, rounds)?;

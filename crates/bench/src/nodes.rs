@@ -11,9 +11,6 @@ use crate::load::{BATCH, Load, Way};
 use crate::messages::CHANNEL;
 use crate::paired::median;
 
-/// How long the nodes are watched when nothing is published.
-const CALM: Duration = Duration::from_secs(1);
-
 /// How long the bus may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -62,7 +59,8 @@ pub struct Cost {
 }
 
 impl Nodes {
-    pub fn start(primaries: usize, replicas: usize) -> anyhow::Result<Nodes> {
+    /// So long they are watched before anything is published.
+    pub fn start(primaries: usize, replicas: usize, calm: Duration) -> anyhow::Result<Nodes> {
         let mut cluster = LocalCluster::start(primaries, replicas)?;
         let processes = (0..cluster.size()).map(|number| {
             let node = cluster.node(number);
@@ -72,7 +70,7 @@ impl Nodes {
         let mut nodes = Nodes { cluster, processes, calm: Calm::default() };
         let before = nodes.look()?;
         let start = Instant::now();
-        sleep(CALM);
+        sleep(calm);
         let spent = since(&before, nodes.look()?);
         let seconds = start.elapsed().as_secs_f64();
         let heartbeats: f64 = spent.iter().map(|node| node.heartbeats).sum();
