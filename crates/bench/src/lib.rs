@@ -2,14 +2,17 @@
 //! needs. `cargo bench` runs it.
 
 mod blast;
+mod bus;
 mod contestants;
 mod drain;
 mod floor;
 mod growth;
 mod latency;
+mod load;
 mod machine;
 mod memory;
 mod messages;
+mod nodes;
 mod paired;
 mod plot;
 mod process;
@@ -64,6 +67,8 @@ enum Measurement {
     Size,
     /// Drain with more channels and more subscribers
     Growth,
+    /// What a cluster's nodes send each other for a message
+    Bus,
 }
 
 /// Runs what `cargo bench` asks for. The folder is cargo's for benchmarks.
@@ -98,6 +103,7 @@ fn run(args: &Args, target_tmpdir: &str) -> anyhow::Result<()> {
             Measurement::Memory => memory::measure(&bench, &mut report)?,
             Measurement::Size => size::measure(&bench, &mut report)?,
             Measurement::Growth => growth::measure(&bench, &mut report)?,
+            Measurement::Bus => bus::measure(&bench, &mut report)?,
         }
     }
     report.targets();

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use demo::Binaries;
+use local_redis::Server;
 
 /// The tables: of each title, the rows, of each row the cells.
 struct Tables(BTreeMap<String, Vec<Vec<String>>>);
@@ -73,6 +74,40 @@ fn assert_has(rows: &BTreeMap<String, Vec<String>>, names: &[&str]) {
     }
 }
 
+#[track_caller]
+fn assert_bus(tables: &Tables) {
+    let sent = tables.rows("On the bus, for each of 200 messages of 64 bytes");
+    if Server::real().is_none() {
+        return assert!(sent["cluster"][0].starts_with("there is no redis-server"), "{sent:?}");
+    }
+    // A plain message goes to each other node, a sharded one to the replica of its shard.
+    for (nodes, messages) in [
+        ("one node: plain", "0.00"),
+        ("one node: sharded", "0.00"),
+        ("3 primaries, 3 replicas: plain", "5.00"),
+        ("3 primaries, 3 replicas: sharded", "1.00"),
+    ] {
+        let cells = &sent[nodes];
+        assert_eq!(cells[0], messages, "{nodes}");
+        if cfg!(target_os = "linux") {
+            // One that sends nothing to others has nothing but its clients to write to.
+            assert_eq!(cells[1] == "0", messages == "0.00", "{nodes}: {cells:?}");
+            // There may be a heartbeat more or less than was counted.
+            let each = cells[2].replace(',', "");
+            let plausible = each.parse().is_ok_and(|each: u64| (80..3000).contains(&each));
+            assert_eq!(plausible, messages != "0.00", "{nodes}: {cells:?}");
+        }
+        let work = &tables.rows("CPU for each of these messages")[nodes];
+        // Another node delivers a plain one, and with it or after it others get it.
+        let others = messages != "0.00";
+        let is_there: Vec<_> = work.iter().map(|cell| cell.ends_with(" µs")).collect();
+        assert_eq!(is_there, [true, messages == "5.00", others, true], "{nodes}: {work:?}");
+    }
+    let work = tables.rows("CPU for each of these messages");
+    assert!(work.contains_key("one node: each further subscriber"), "{work:?}");
+    assert_eq!(tables.rows("Messages that they carry")["12 nodes"][2], "12.00");
+}
+
 #[test]
 fn everything_is_measured() {
     let benches = Binaries::build_benches(&["bench"]).unwrap();
@@ -118,6 +153,7 @@ fn everything_is_measured() {
         assert_has(&tables.rows("1,000 messages of 64 bytes, on so many channels"), &figures);
         assert_has(&tables.rows("1,200 lines in all"), &figures);
     }
+    assert_bus(&tables);
     assert!(tables.rows("Measured on")["cores"][0].parse::<u32>().unwrap() > 0);
 
     // Each target is decided, except that where a figure is too small for its clock.
