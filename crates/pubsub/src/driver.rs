@@ -33,6 +33,8 @@ pub(crate) struct Driver {
     /// `None` in an outage.
     link: Option<Link>,
     gate: Arc<Gate>,
+    /// Whether the reader was told that the connection is gone.
+    told: bool,
     outages: Outages,
     channels: BTreeSet<Vec<u8>>,
     patterns: BTreeSet<Vec<u8>>,
@@ -57,6 +59,7 @@ impl Driver {
             inbox,
             link: Some(link),
             gate,
+            told: false,
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
             commands,
@@ -91,10 +94,14 @@ impl Driver {
                 // this connection. The new one will be subscribed too: hear each message once.
                 self.gate.shut();
                 self.link = None;
-                // Who has subscribed to nothing can miss nothing.
-                self.outages.silent = self.channels.is_empty() && self.patterns.is_empty();
+                // Who has subscribed to nothing can miss nothing. What was sent, and not confirmed
+                // as far as this task has seen, may have brought messages already.
+                self.told = !self.channels.is_empty()
+                    || !self.patterns.is_empty()
+                    || self.unfinished.is_some();
+                self.outages.silent = !self.told;
                 self.outages.begin(&self.addresses.current().shown, &loss);
-                if !self.outages.silent {
+                if self.told {
                     self.inbox.push(Event::Disconnected { reason: loss.reason });
                 }
             }
@@ -145,9 +152,7 @@ impl Driver {
                 Ok((link, gate)) => {
                     let (gap, attempts) = self.outages.end(&addresses.current().shown);
                     self.addresses = addresses;
-                    gate.open(
-                        (!self.outages.silent).then_some(Event::Reconnected { gap, attempts }),
-                    );
+                    gate.open(self.told.then_some(Event::Reconnected { gap, attempts }));
                     (self.link, self.gate) = (Some(link), gate);
                     return;
                 }
@@ -162,6 +167,8 @@ impl Driver {
         while let Some(command) = self.unfinished.take().or_else(|| self.commands.try_recv().ok()) {
             if matches!(command.change, Change::Subscribe | Change::PSubscribe) {
                 self.unfinished = Some(command);
+                // Somebody waits for the connection.
+                self.outages.silent = false;
                 return;
             }
             self.remember(command.change, command.names);

@@ -87,12 +87,14 @@ pub enum Event {
     },
     /// The connection to Redis is gone. What is published until `Reconnected` does not arrive, and
     /// cannot be counted: Redis keeps nothing for an absent subscriber. Where Redis or the network
-    /// hung, up to 4 s before this event belong to the gap too.
+    /// hung, up to 4 s before this event belong to the gap too. (Of shard channels, those on other
+    /// nodes go on.)
     Disconnected {
         /// Why, as far as this side can tell.
         reason: String,
     },
-    /// The connection is back, and every subscription with it (each is confirmed next).
+    /// The connection is back, and every subscription with it. Each that was gone is confirmed
+    /// next.
     Reconnected {
         /// How long messages may be missing: from the last moment at which the old connection
         /// was known to work.

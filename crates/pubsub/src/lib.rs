@@ -8,7 +8,8 @@
 //!   as [`Event::Disconnected`], made again, and everything is subscribed again.
 //! - A reader that is too slow costs a bounded amount of memory, and is told how many messages
 //!   it missed, and where.
-//! - Everything comes in one order: disconnected, reconnected, confirmations, messages.
+//! - Everything comes in one order: disconnected, reconnected, confirmations, messages. (With shard
+//!   channels, those that are in order go on meanwhile.)
 //!
 //! What Pub/Sub itself does not give, this crate does not give either: Redis keeps no message for
 //! anybody who is not connected at that moment. [`Event::Disconnected`] and

@@ -157,6 +157,19 @@ impl Link {
         }
     }
 
+    /// Returns when a server that was no replica has become one, within [`PING_EVERY`]. It closes no
+    /// connection for that, and still takes messages, for the few who are subscribed there.
+    pub(crate) async fn demoted(&self) -> Loss {
+        loop {
+            sleep(PING_EVERY).await;
+            // A server that does not answer is the heartbeat's business.
+            let role = role(&mut self.connection.clone()).await;
+            if let Ok(Role::Replica | Role::Node { replica: true }) = role {
+                return Loss::now("it is a replica now".to_owned());
+            }
+        }
+    }
+
     async fn heartbeat(&self) -> Loss {
         let mut connection = self.connection.clone();
         let mut alive = Instant::now();

@@ -75,6 +75,8 @@ pub(crate) async fn publish_for_ever(
     loop {
         let loss = tokio::select! {
             loss = link.lost() => loss,
+            // What is published there now reaches only its own subscribers.
+            loss = link.demoted(), if link.role() == Role::Primary => loss,
             error = publish_queued(&link, &mut queue, &mut sent, &mut outages.silent) => match error {
                 Some(error) => Loss::now(said(&error)),
                 None => return,
@@ -82,13 +84,14 @@ pub(crate) async fn publish_for_ever(
         };
         // What it still holds must not be sent any more once it was called unconfirmed.
         drop(link);
-        connected.send_replace(false);
+        // With shard channels only, nobody needs this connection.
+        connected.send_replace(outages.silent);
         outages.begin(&addresses.current().shown, &loss);
         // These may have reached Redis.
         sent.drain(..).flatten().for_each(|asked| refuse(asked, &loss.reason));
         link = tokio::select! {
             link = reconnect(&mut addresses, &mut outages) => link,
-            () = refuse_queued(&mut queue, &loss.reason) => return,
+            () = refuse_queued(&mut queue, &loss.reason, &connected) => return,
         };
         connected.send_replace(true);
     }
@@ -149,8 +152,13 @@ async fn reconnect(addresses: &mut Addresses, outages: &mut Outages) -> Link {
     }
 }
 
-async fn refuse_queued(queue: &mut UnboundedReceiver<Batch>, reason: &str) {
+async fn refuse_queued(
+    queue: &mut UnboundedReceiver<Batch>,
+    reason: &str,
+    connected: &watch::Sender<bool>,
+) {
     while let Some(batch) = queue.recv().await {
+        connected.send_replace(false);
         refuse(batch.asked, reason);
     }
 }

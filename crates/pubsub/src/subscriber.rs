@@ -204,12 +204,14 @@ impl PubSub {
         tokio::time::timeout(timeout, events.next()).await.ok()?
     }
 
-    /// Unsubscribes from everything and closes the connection, waiting at most 500 ms for Redis.
-    /// Events that came before can still be read; after them [`listen`](Self::listen) ends.
+    /// Unsubscribes from everything and closes the connection, waiting at most 500 ms for Redis,
+    /// and as long for the nodes that have shard channels. Events that came before can still be
+    /// read; after them [`listen`](Self::listen) ends.
     pub async fn close(&self) {
         if let Some(sharded) = self.sharded.get() {
             close(&sharded.close).await;
         }
+        // This ends the events, too.
         close(&self.close).await;
     }
 

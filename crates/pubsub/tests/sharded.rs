@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use libtest_mimic::{Arguments, Trial};
 use local_redis::{LocalCluster, LocalRedis, Server};
 use pubsub::{Error, Event, PubSub, Publisher};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// No condition that a test waits for takes nearly as long, on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,6 +33,8 @@ fn main() -> ExitCode {
         trial("publishing_many_keeps_the_order_of_each_channel", || run(many())),
         trial("a_message_follows_its_slot", || run(follows())),
         trial("what_is_asked_for_in_an_outage", || run(in_an_outage())),
+        trial("a_publisher_leaves_an_owner_that_was_demoted", || run(demoted())),
+        trial("a_publisher_needs_no_node_but_the_owners", || run(only_owners())),
         trial("all_or_nothing", || run(all_or_nothing())),
         trial("a_redis_that_knows_no_shard_channels", || run(no_shard_channels())),
     ];
@@ -180,6 +182,40 @@ async fn in_an_outage() {
     assert_eq!(publisher.spublish("a", "2").await, Ok(0));
     assert_eq!(publisher.spublish("late", "3").await, Ok(1));
     assert_eq!(next(&pubsub).await, message("late", "3"));
+}
+
+/// By CLUSTER FAILOVER, which closes no connection. The old owner still takes messages.
+async fn demoted() {
+    let cluster = LocalCluster::start(3, 3).unwrap();
+    // It asks a node of another shard, and is sent to the new owner.
+    let pubsub = PubSub::connect(&cluster.url(1)).await.unwrap();
+    let publisher = Publisher::connect(&cluster.urls()).await.unwrap();
+    pubsub.ssubscribe(["b"]).await.unwrap();
+    assert_eq!(next(&pubsub).await, subscribed("b"));
+    assert_eq!(publisher.spublish("b", "before").await, Ok(1));
+    assert_eq!(cluster.owner("b").unwrap(), Some(0));
+    // The replica of node 0.
+    cluster.ask(3, "CLUSTER FAILOVER").unwrap();
+    while !matches!(next(&pubsub).await, Event::Reconnected { .. }) {}
+    // A subscriber is counted at the new owner only.
+    let start = Instant::now();
+    while publisher.spublish("b", "after").await != Ok(1) {
+        assert!(start.elapsed() < PATIENCE);
+    }
+}
+
+/// The node that was connected to first is needed only for plain messages.
+async fn only_owners() {
+    let mut cluster = LocalCluster::start(3, 0).unwrap();
+    let publisher = Publisher::connect(&cluster.url(0)).await.unwrap();
+    assert_eq!(publisher.spublish("c", "before").await, Ok(0));
+    cluster.node(0).kill().unwrap();
+    // For a second, in which the end of that connection is noticed.
+    for _ in 0..20 {
+        timeout(PATIENCE, publisher.connected()).await.expect("waits for a node that is gone");
+        assert_eq!(publisher.spublish("c", "after").await, Ok(0));
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// 'b' is confirmed and given back, as 'a' is refused. Its sibling of the same slot stays.

@@ -15,7 +15,7 @@ use tokio::io::Interest;
 use tokio::net::unix::pipe;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-/// At this size the lines are handed over, if the thread has written the last ones.
+/// At this size the lines are handed over, if the thread has taken the last ones.
 const CHUNK: usize = 64 * 1024;
 /// While it has not, so much more is printed before printing waits. On a busy machine a thread
 /// gets its turn late; with little to do in each turn it would be slower than Redis.

@@ -109,7 +109,6 @@ fn no_cluster() {
     assert_eq!(ended.stdout, [farewell]);
 }
 
-/// What was confirmed before the refusal is given back.
 fn refused_as_a_whole() {
     let cluster = cluster();
     for number in 0..cluster.size() {

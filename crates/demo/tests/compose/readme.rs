@@ -87,6 +87,8 @@ fn come_to_stand_in_the_logs(stack: &Stack, command: &str, lines: &[String], wit
 /// Does what stands there, one command after the other.
 #[track_caller]
 pub fn failover(stack: &Stack) {
+    // What the log held before the last thing that was done to the cluster.
+    let mut before = 0;
     for Shown { command, lines } in shown("Beyond one machine") {
         let arguments: Vec<_> = command.split(' ').collect();
         match arguments[..] {
@@ -98,11 +100,26 @@ pub fn failover(stack: &Stack) {
                 let printed = printed.lines().filter(|line| !line.is_empty()).map(str::to_owned);
                 is_shown(&printed.collect::<Vec<_>>(), &lines, &command);
             }
-            ["dc", "kill", node] => drop(done(&mut stack.compose(&["kill", node]))),
-            ["dc", "logs", ..] => come_to_stand_in_the_logs(stack, &command, &lines, false),
+            ["dc", "kill", node] => {
+                before = logs_of(stack, "subscriber").len();
+                done(&mut stack.compose(&["kill", node]));
+            }
+            ["dc", "logs", "--no-log-prefix", service] => {
+                for line in lines.iter().map(|line| shape_of(line)) {
+                    let start = Instant::now();
+                    while !logs_of(stack, service)[before..].contains(&line) {
+                        assert!(start.elapsed() < PATIENCE, "$ {command}\n{line}");
+                    }
+                }
+            }
             _ => panic!("$ {command}"),
         }
     }
+}
+
+fn logs_of(stack: &Stack, service: &str) -> Vec<String> {
+    let logs = done(&mut stack.compose(&["logs", "--no-color", "--no-log-prefix", service]));
+    logs.lines().map(|line| shape_of_log(line).1).collect()
 }
 
 fn logs(stack: &Stack) -> Vec<(String, String)> {

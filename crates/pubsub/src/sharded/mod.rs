@@ -7,7 +7,7 @@
 //! Nobody here calculates slots: any node of a cluster answers a command for a channel of another
 //! node with MOVED and that node's address.
 //!
-//! The subscriber of a single Redis does not pass through any of this.
+//! A subscriber of plain channels and patterns does not pass through any of this.
 
 use std::time::Duration;
 

@@ -67,7 +67,14 @@ impl Nodes {
         let number = self.links_made;
         let watcher = self.watching.spawn({
             let (name, link) = (name.clone(), link.clone());
-            async move { (name, number, link.lost().await) }
+            let replica = link.role() == Role::Node { replica: true };
+            async move {
+                let loss = tokio::select! {
+                    loss = link.lost() => loss,
+                    loss = link.demoted(), if !replica => loss,
+                };
+                (name, number, loss)
+            }
         });
         let node = Node { number, address: address.clone(), link, open, watcher };
         self.links.insert(name.clone(), node);

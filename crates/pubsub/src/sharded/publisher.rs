@@ -7,7 +7,9 @@ use futures_util::stream::Stream;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::AbortHandle;
+use tokio::time::sleep;
 
+use super::LONGEST_DELAY;
 use super::publishing::{BATCH, Message, Publishing};
 use crate::Error;
 use crate::publisher::CLOSED;
@@ -33,6 +35,8 @@ impl Publisher {
             // An error means that the publisher was closed: there is nothing to wait for.
             _ = connected.wait_for(|&connected| connected) => {}
             () = self.one_may_try.notified() => {}
+            // Whoever was notified may have published nothing.
+            () = sleep(LONGEST_DELAY) => {}
         }
     }
 }
@@ -42,8 +46,8 @@ impl crate::Publisher {
     /// returns how many receivers the node counted that owns its slot.
     ///
     /// As with [`publish`](Self::publish), messages for the same channel keep their order. Nodes
-    /// are asked side by side, and one that hangs keeps the others waiting until that is noticed,
-    /// 4 s at most.
+    /// are asked side by side, but one that hangs keeps the others waiting: until that is noticed,
+    /// 4 s at most, and for 2 s at each attempt to reach it before its replica has taken over.
     ///
     /// # Errors
     ///
@@ -70,7 +74,8 @@ impl crate::Publisher {
         answered.await.unwrap_or_else(|_| Err(not_confirmed(CLOSED)))
     }
 
-    /// As [`publish_all`](Self::publish_all), on shard channels.
+    /// As [`publish_all`](Self::publish_all), on shard channels, with up to 512 messages on their
+    /// way.
     pub fn spublish_all<'a, Channel, Payload>(
         &'a self,
         messages: impl Stream<Item = (Channel, Payload)> + 'a,

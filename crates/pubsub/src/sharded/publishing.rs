@@ -1,6 +1,6 @@
 //! The task that publishes on shard channels, each message at the node that owns its channel.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -60,7 +60,8 @@ impl Publishing {
         loop {
             tokio::select! {
                 (node, loss) = self.nodes.lost() => {
-                    tracing::warn!("lost the connection to Redis at {node}: {}", loss.reason);
+                    // Whether a message suffers from it will be seen.
+                    tracing::debug!("lost the connection to Redis at {node}: {}", loss.reason);
                     self.forget(&node);
                 }
                 () = self.unreached.wait() => self.nodes.ask_another(),
@@ -176,14 +177,18 @@ impl Publishing {
         moved: &mut BTreeMap<String, Address>,
     ) -> VecDeque<Message> {
         let mut again = VecDeque::new();
-        let mut taken = BTreeSet::new();
-        // Backwards: one that was not taken must not be sent after a later one that was.
-        for (message, answer) in messages.into_iter().zip(answers).rev() {
+        // One that was not taken must not be sent after a later one that was.
+        let mut last_taken = HashMap::new();
+        for (number, (message, answer)) in messages.iter().zip(&answers).enumerate() {
+            if answer.is_ok() {
+                last_taken.insert(message.channel.clone(), number);
+            }
+        }
+        for (number, (message, answer)) in messages.into_iter().zip(answers).enumerate() {
             let error = match answer {
                 Ok(receivers) => {
                     self.remember(&message.channel, node);
                     self.unreached.was_taken(&message.channel);
-                    taken.insert(message.channel);
                     let _ = message.answer.send(Ok(receivers));
                     continue;
                 }
@@ -191,19 +196,24 @@ impl Publishing {
             };
             match (error.retry_method(), self.nodes.redirected(node, &error)) {
                 (RetryMethod::MovedRedirect, Some(address))
-                    if !taken.contains(&message.channel) =>
+                    if last_taken.get(&message.channel).is_none_or(|&last| last < number) =>
                 {
                     self.remember(&message.channel, &address.shown);
                     moved.insert(address.shown.clone(), address);
-                    again.push_front(message);
+                    again.push_back(message);
                 }
                 // The cluster is electing a new owner, or the node is loading its data.
                 (RetryMethod::WaitAndRetry | RetryMethod::AskRedirect, _) => {
                     self.not_delivered(message, &said(&error));
                 }
-                // What another time would not change.
-                _ if is_unknown_command(&error) => refuse(message, NEEDS_REDIS_7),
-                _ => refuse(message, &said(&error)),
+                // What another time would not change: the owner was reached all the same.
+                _ => {
+                    self.unreached.was_taken(&message.channel);
+                    match is_unknown_command(&error) {
+                        true => refuse(message, NEEDS_REDIS_7),
+                        false => refuse(message, &said(&error)),
+                    }
+                }
             }
         }
         again

@@ -167,7 +167,10 @@ impl Subscriptions {
         let (used, idle): (Vec<_>, Vec<_>) = self.nodes.names().into_iter().partition(used);
         idle.iter().for_each(|name| self.nodes.give_up(name));
         if std::mem::take(&mut self.in_outage) {
+            // Where all was given up meanwhile there is nobody to be connected to.
+            self.outages.silent = used.is_empty();
             let (gap, attempts) = self.outages.end(&used.join(", "));
+            self.outages.silent = false;
             self.told.reconnected(gap, attempts, |channel| self.channels.contains_key(channel));
         }
         if let Some((command, _)) = self.unfinished.take() {
