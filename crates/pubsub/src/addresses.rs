@@ -13,6 +13,8 @@ pub(crate) struct Addresses {
     all: Vec<Address>,
     /// The one that the next attempt begins with.
     turn: usize,
+    /// One has succeeded before. Who is asked later, in an outage, is no news: who answers is.
+    connected: bool,
 }
 
 impl Addresses {
@@ -21,7 +23,7 @@ impl Addresses {
         let all: Result<Vec<_>, _> =
             urls.split(',').map(|url| Address::parse(url.trim())).collect();
         match all {
-            Ok(all) => Ok(Addresses { all, turn: 0 }),
+            Ok(all) => Ok(Addresses { all, turn: 0, connected: false }),
             Err(Error::Url { reason }) if urls.contains(',') => {
                 let reason =
                     format!("{reason}; commas stand between URLs, inside of one it is %2C");
@@ -44,9 +46,10 @@ impl Addresses {
         for _ in 0..self.all.len() {
             match attempt(self.current().clone()).await {
                 Ok(result) => {
-                    for error in errors {
-                        tracing::warn!("{error}: took {} instead", self.current().shown);
+                    for error in errors.iter().filter(|_| !self.connected) {
+                        tracing::warn!("{error}; took {} instead", self.current().shown);
                     }
+                    self.connected = true;
                     return Ok(result);
                 }
                 Err(error) => errors.push(error),

@@ -22,7 +22,9 @@ pub const FAULTS: &[Fault] = &[
 /// A replica that follows this primary.
 fn replica_of(primary: &LocalRedis) -> LocalRedis {
     let of = format!("127.0.0.1 {}", primary.port());
-    let replica = redis_with(&["--replicaof", &of, "--repl-diskless-sync-delay", "0"]);
+    // Without "diskless" it would write what it gets into the folder of the tests.
+    let options = ["--replicaof", &of, "--repl-diskless-load", "on-empty-db"];
+    let replica = redis_with(&options);
     eventually("the replica follows", || {
         let info: String = redis::from_redis_value(ask(&replica, "INFO replication")).unwrap();
         info.contains("master_link_status:up")
