@@ -1,4 +1,4 @@
-use std::io::{self, Write};
+use std::io;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use pubsub::Event;
@@ -15,9 +15,16 @@ use crate::text::{is_dangerous, is_plain};
 ///
 /// None: it writes to memory.
 pub fn json(event: &Event, out: &mut Vec<u8>) -> io::Result<()> {
-    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, HarmlessFormatter);
-    Json(event).serialize(&mut serializer)?;
-    writeln!(out)
+    let start = out.len();
+    serde_json::to_writer(&mut *out, &Json(event))?;
+    // Most lines have nothing to be escaped, and that is found out fastest of a whole line.
+    if !is_plain(&out[start..]) {
+        out.truncate(start);
+        let mut serializer = serde_json::Serializer::with_formatter(&mut *out, HarmlessFormatter);
+        Json(event).serialize(&mut serializer)?;
+    }
+    out.push(b'\n');
+    Ok(())
 }
 
 struct Json<'a>(&'a Event);
@@ -124,9 +131,6 @@ impl serde_json::ser::Formatter for HarmlessFormatter {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        if is_plain(fragment.as_bytes()) {
-            return writer.write_all(fragment.as_bytes());
-        }
         let mut rest = fragment;
         while let Some((at, dangerous)) = rest.char_indices().find(|&(_, c)| is_dangerous(c)) {
             writer.write_all(&rest.as_bytes()[..at])?;
