@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use futures_util::StreamExt;
@@ -33,6 +34,8 @@ pub(crate) const CLOSED: &str = "the publisher was closed";
 /// ```
 pub struct Publisher {
     queue: UnboundedSender<Batch>,
+    /// Whether a message was ever queued: with shard channels only, none is.
+    used: Arc<AtomicBool>,
     connected: watch::Receiver<bool>,
     pub(crate) closing: Arc<watch::Sender<bool>>,
     task: AbortHandle,
@@ -58,9 +61,11 @@ impl Publisher {
         let (queue, queued) = mpsc::unbounded_channel();
         let (is_connected, connected) = watch::channel(true);
         let closing = Arc::new(watch::Sender::new(false));
-        let publishing = publish_for_ever(addresses.clone(), link, queued, is_connected);
+        let used = Arc::new(AtomicBool::new(false));
+        let publishing =
+            publish_for_ever(addresses.clone(), link, queued, is_connected, used.clone());
         let task = tokio::spawn(until_closed(publishing, closing.subscribe())).abort_handle();
-        Ok(Publisher { queue, connected, closing, task, addresses, sharded: OnceLock::new() })
+        Ok(Publisher { queue, used, connected, closing, task, addresses, sharded: OnceLock::new() })
     }
 
     /// Publishes `payload` on `channel`, and returns how many receivers Redis counted: a client
@@ -88,6 +93,7 @@ impl Publisher {
     fn enqueue(&self, messages: Vec<Cmd>) -> impl Future<Output = Vec<Result<u64, Error>>> {
         let (answer, answered) = oneshot::channel();
         let count = messages.len();
+        self.used.store(true, Ordering::Relaxed);
         // Where the task has ended, both fail in the same way.
         let _ = self.queue.send(Batch { messages, asked: Asked { messages: count, answer } });
         async move { answered.await.unwrap_or_else(|_| vec![Err(not_confirmed(CLOSED)); count]) }
@@ -144,13 +150,16 @@ impl Publisher {
     /// Returns when there is a connection, at once if there is one now. Where the owner of a shard
     /// channel is lost, which only a message can show to be back, it lets one at a time try.
     pub async fn connected(&self) {
+        if let Some(sharded) = self.sharded.get() {
+            sharded.connected().await;
+            if !self.used.load(Ordering::Relaxed) {
+                return;
+            }
+        }
         // Waiting, even for what is there already, takes from the task's turn.
         if !*self.connected.borrow() {
             // An error means that the publisher was closed: there is nothing to wait for.
             let _ = self.connected.clone().wait_for(|&connected| connected).await;
-        }
-        if let Some(sharded) = self.sharded.get() {
-            sharded.connected().await;
         }
     }
 

@@ -2,6 +2,8 @@
 //! queued, and answers each message once.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -67,31 +69,31 @@ pub(crate) async fn publish_for_ever(
     mut link: Link,
     mut queue: UnboundedReceiver<Batch>,
     connected: watch::Sender<bool>,
+    used: Arc<AtomicBool>,
 ) {
     let mut outages = Outages::new();
-    // Until a message has come: with shard channels only, none ever does.
-    outages.silent = true;
     let mut sent = VecDeque::new();
     loop {
         let loss = tokio::select! {
             loss = link.lost() => loss,
             // What is published there now reaches only its own subscribers.
             loss = link.demoted(), if link.role() == Role::Primary => loss,
-            error = publish_queued(&link, &mut queue, &mut sent, &mut outages.silent) => match error {
+            error = publish_queued(&link, &mut queue, &mut sent) => match error {
                 Some(error) => Loss::now(said(&error)),
                 None => return,
             },
         };
         // What it still holds must not be sent any more once it was called unconfirmed.
         drop(link);
+        connected.send_replace(false);
         // With shard channels only, nobody needs this connection.
-        connected.send_replace(outages.silent);
+        outages.silent = !used.load(Ordering::Relaxed);
         outages.begin(&addresses.current().shown, &loss);
         // These may have reached Redis.
         sent.drain(..).flatten().for_each(|asked| refuse(asked, &loss.reason));
         link = tokio::select! {
             link = reconnect(&mut addresses, &mut outages) => link,
-            () = refuse_queued(&mut queue, &loss.reason, &connected) => return,
+            () = refuse_queued(&mut queue, &loss.reason) => return,
         };
         connected.send_replace(true);
     }
@@ -104,7 +106,6 @@ async fn publish_queued(
     link: &Link,
     queue: &mut UnboundedReceiver<Batch>,
     sent: &mut VecDeque<Vec<Asked>>,
-    unused: &mut bool,
 ) -> Option<RedisError> {
     let mut batches = Vec::new();
     let mut pipelines = FuturesOrdered::new();
@@ -118,7 +119,6 @@ async fn publish_queued(
                 let (messages, asked): (Vec<_>, Vec<_>) = batches.unzip();
                 pipelines.push_back(link.ask(messages.into_iter().flatten()));
                 sent.push_back(asked);
-                *unused = false;
             }
             Some(answers) = pipelines.next() => {
                 let answers = match answers {
@@ -152,13 +152,8 @@ async fn reconnect(addresses: &mut Addresses, outages: &mut Outages) -> Link {
     }
 }
 
-async fn refuse_queued(
-    queue: &mut UnboundedReceiver<Batch>,
-    reason: &str,
-    connected: &watch::Sender<bool>,
-) {
+async fn refuse_queued(queue: &mut UnboundedReceiver<Batch>, reason: &str) {
     while let Some(batch) = queue.recv().await {
-        connected.send_replace(false);
         refuse(batch.asked, reason);
     }
 }
