@@ -46,8 +46,10 @@ impl Addresses {
         for _ in 0..self.all.len() {
             match attempt(self.current().clone()).await {
                 Ok(result) => {
-                    for error in errors.iter().filter(|_| !self.connected) {
-                        tracing::warn!("{error}; took {} instead", self.current().shown);
+                    if !self.connected {
+                        for error in errors {
+                            tracing::warn!("{error}; took {} instead", self.current().shown);
+                        }
                     }
                     self.connected = true;
                     return Ok(result);

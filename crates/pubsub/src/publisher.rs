@@ -116,6 +116,7 @@ impl Publisher {
             stream::unfold(state, async |(mut batches, mut waiting, mut on_their_way)| {
                 loop {
                     tokio::select! {
+                        // The next batch first: Redis has it while the caller looks at answers.
                         biased;
                         Some(batch) = batches.next(), if on_their_way <= BATCH => {
                             on_their_way += batch.len();
