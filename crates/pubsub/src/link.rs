@@ -71,12 +71,9 @@ impl Link {
         let stream = socket::open(address, arrivals.clone())
             .await
             .map_err(|error| Error::opening(&address.shown, &error))?;
-        let broken = Arc::new(OnceLock::new());
-        let (messages, is_broken) = (gate.clone(), broken.clone());
-        let tap = Tap::new(stream, move |batch| match batch {
-            Ok(batch) => messages.deliver(batch),
-            Err(reason) => drop(is_broken.set(reason)),
-        });
+        let messages = gate.clone();
+        let tap = Tap::new(stream, move |batch| messages.deliver(batch));
+        let broken = tap.broken();
         let signs = Arc::new(Signs {
             arrivals,
             confirmations: AtomicU64::new(0),

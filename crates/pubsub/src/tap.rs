@@ -11,6 +11,7 @@
 use std::io;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, BytesMut};
@@ -25,6 +26,9 @@ const READ: usize = 64 * 1024;
 /// Strings from this length on leave as a part of the buffer, which then belongs to them. Shorter
 /// ones are copied, so that a single small message that is kept does not keep a buffer.
 const LARGE: usize = READ / 2;
+
+/// The length of a string takes no more: `$`, a number of 64 bits, a line break.
+const MAX_LENGTH_LINE: usize = 23;
 
 /// How messages begin: of a channel, of a pattern, of a shard channel.
 const MESSAGE: &[u8] = b">3\r\n$7\r\nmessage\r\n";
@@ -43,18 +47,26 @@ pub(crate) struct Tap<S, D> {
     frame: Frame,
     /// How many bytes the message at its start has at least.
     needed: usize,
+    broken: Arc<OnceLock<Reason>>,
 }
 
 impl<S, D> Tap<S, D>
 where
     S: AsyncRead + Unpin,
-    D: FnMut(Result<Vec<Event>, Reason>) + Unpin,
+    D: FnMut(Vec<Event>) + Unpin,
 {
-    /// The messages of one read go to `deliver` together; if the stream makes no sense any more, the
-    /// reason. It runs on the task that reads from the stream, so it must not block.
+    /// The messages of one read go to `deliver` together. It runs on the task that reads from the
+    /// stream, so it must not block.
     pub(crate) fn new(stream: S, deliver: D) -> Tap<S, D> {
         let buffer = BytesMut::with_capacity(READ);
-        Tap { stream, deliver, buffer, passing: 0, frame: Frame::default(), needed: 0 }
+        let (frame, broken) = (Frame::default(), Arc::default());
+        Tap { stream, deliver, buffer, passing: 0, frame, needed: 0, broken }
+    }
+
+    /// Where the reason will be if the stream makes no sense any more. The redis crate reports only
+    /// that it has ended.
+    pub(crate) fn broken(&self) -> Arc<OnceLock<Reason>> {
+        self.broken.clone()
     }
 
     /// Takes the messages at the start of the buffer.
@@ -111,17 +123,10 @@ where
     }
 }
 
-impl<S, D: FnMut(Result<Vec<Event>, Reason>)> Tap<S, D> {
-    fn broken(&mut self, reason: Reason) -> io::Error {
-        (self.deliver)(Err(reason));
-        io::Error::new(io::ErrorKind::InvalidData, reason)
-    }
-}
-
 impl<S, D> AsyncRead for Tap<S, D>
 where
     S: AsyncRead + Unpin,
-    D: FnMut(Result<Vec<Event>, Reason>) + Unpin,
+    D: FnMut(Vec<Event>) + Unpin,
 {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -129,6 +134,11 @@ where
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let tap = self.get_mut();
+        let set_broken = tap.broken.clone();
+        let broken = |reason| {
+            let _ = set_broken.set(reason);
+            io::Error::new(io::ErrorKind::InvalidData, reason)
+        };
         loop {
             if tap.passing > 0 {
                 let length = tap.passing.min(out.remaining());
@@ -137,19 +147,14 @@ where
                 tap.passing -= length;
                 return Poll::Ready(Ok(()));
             }
-            let messages = match tap.take_messages() {
-                Ok(messages) => messages,
-                Err(reason) => return Poll::Ready(Err(tap.broken(reason))),
-            };
+            let messages = tap.take_messages().map_err(broken)?;
             if !messages.is_empty() {
-                (tap.deliver)(Ok(messages));
+                (tap.deliver)(messages);
                 // In a flood there is always more to read. The reader of the messages needs a turn.
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if let Err(reason) = tap.pass_on() {
-                return Poll::Ready(Err(tap.broken(reason)));
-            }
+            tap.pass_on().map_err(broken)?;
             if tap.passing > 0 {
                 continue;
             }
@@ -244,11 +249,13 @@ fn may_be_message(bytes: &[u8]) -> bool {
 
 /// Finds the string that is written from `at` on, and moves `at` behind it.
 fn string(bytes: &[u8], at: &mut usize) -> Result<Range<usize>, Otherwise> {
-    let rest = bytes.get(*at..).unwrap_or_default();
-    // `$` and a number of at most 9 digits
-    let line = &rest[..rest.len().min(12)];
+    let rest = &bytes[*at..];
+    let line = &rest[..rest.len().min(MAX_LENGTH_LINE)];
     let Some(end) = line.iter().position(|&byte| byte == b'\n') else {
-        return Err(Otherwise::Incomplete(*at + 1));
+        return Err(match line.len() {
+            MAX_LENGTH_LINE => Otherwise::Broken(NOT_REDIS),
+            _ => Otherwise::Incomplete(bytes.len() + 1),
+        });
     };
     let [b'$', length @ .., b'\r', b'\n'] = &line[..=end] else {
         return Err(Otherwise::Broken(NOT_REDIS));
@@ -262,3 +269,6 @@ fn string(bytes: &[u8], at: &mut usize) -> Result<Range<usize>, Otherwise> {
         None => Err(Otherwise::Incomplete(*at)),
     }
 }
+
+#[cfg(test)]
+mod tests;
