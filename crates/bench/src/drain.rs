@@ -176,7 +176,10 @@ fn compare(
             factor(complete(wall)),
             micros(complete(median(runs.iter().map(|run| run.cpu)))),
             factor(complete(cpu)),
-            grouped(lost),
+            match reader.share_of(count) * rounds as u64 {
+                _ if lost == 0 => "0".to_owned(),
+                all => format!("{} of {}", grouped(lost), grouped(all)),
+            },
         ]);
         let mut target = |figure, ratio: Option<f64>, limit| {
             let name = format!("drain, {} × {size} bytes, {reader}: {figure}", grouped(count));
