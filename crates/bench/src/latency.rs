@@ -8,7 +8,7 @@ use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use local_redis::LocalRedis;
+use local_redis::{LocalRedis, PATIENCE};
 
 use crate::messages::{self, Kind, payload};
 use crate::paired::{in_turn, ratio};
@@ -81,7 +81,7 @@ fn run(bench: &Bench, reader: &Reader, count: u64) -> anyhow::Result<Vec<f64>> {
     spawn(move || drop(finished.send(read(stdout, count))));
     let published = publish(&redis, count)?;
     let printed = printed
-        .recv_timeout(Duration::from_secs(20))
+        .recv_timeout(PATIENCE)
         .with_context(|| format!("{reader} did not print all messages"))??;
     process.kill()?;
     let pairs = published.into_iter().zip(printed);

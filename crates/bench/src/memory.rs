@@ -5,6 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use local_redis::PATIENCE;
 
 use crate::drain::Drain;
 use crate::messages::Kind;
@@ -56,7 +57,7 @@ fn idle_publisher(bench: &Bench) -> anyhow::Result<Option<u64>> {
     let mut command = bench.services.command("publisher")?;
     connect_to(&redis, command.args(["--interval", "1h"]));
     let process = Measured::start(&mut command, file)?;
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     let mut lines = String::new();
     while !lines.contains("Published: ") {
         ensure!(Instant::now() < deadline, "publisher publishes nothing");

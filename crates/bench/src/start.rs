@@ -5,6 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use local_redis::PATIENCE;
 
 use crate::messages::Kind;
 use crate::paired::{in_turn, median, ratio};
@@ -46,7 +47,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
 
 /// Waits until Redis counts one subscriber.
 pub fn wait_until_subscribed(client: &mut Client, kind: Kind) -> anyhow::Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     let question = match kind {
         Kind::Channel => vec!["PUBSUB", "NUMSUB", kind.name()],
         Kind::Pattern => vec!["PUBSUB", "NUMPAT"],
