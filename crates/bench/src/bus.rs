@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use local_redis::{LocalCluster, Server};
+use local_redis::{LocalCluster, PATIENCE, Server};
 
 use crate::messages::{CHANNEL, payload};
 use crate::paired::{in_turn, median, ratio};
@@ -23,8 +23,6 @@ const SIZE: usize = 64;
 /// Messages published together. The next ones follow when the subscriber has these: a backlog in
 /// a node would cost CPU too.
 const BATCH: usize = 100;
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the nodes have counted, added up.
 #[derive(Clone, Copy, PartialEq)]

@@ -95,20 +95,20 @@ fn wait_for(
     all_published: impl Fn() -> bool,
 ) -> anyhow::Result<Instant> {
     // With room for the end of a line of JSON.
-    let mut tail = vec![0; last.len() + 16];
+    let length = last.len() as u64 + 64;
+    let mut tail = Vec::new();
     let (mut size, mut grown) = (0, Instant::now());
     loop {
         let now = Instant::now();
         let size_now = output.metadata()?.len();
         if size_now > size {
             (size, grown) = (size_now, now);
-            if let Some(start) = size.checked_sub(tail.len() as u64) {
-                output.seek(SeekFrom::Start(start))?;
-                output.read_exact(&mut tail)?;
-                let is_there = tail.windows(last.len()).any(|bytes| bytes == last.as_bytes());
-                if is_there && tail.ends_with(b"\n") {
-                    return Ok(now);
-                }
+            output.seek(SeekFrom::Start(size.saturating_sub(length)))?;
+            tail.clear();
+            output.read_to_end(&mut tail)?;
+            let is_there = tail.windows(last.len()).any(|bytes| bytes == last.as_bytes());
+            if is_there && tail.ends_with(b"\n") {
+                return Ok(now);
             }
         }
         if all_published() && grown.elapsed() > GIVE_UP {
@@ -176,7 +176,10 @@ fn compare(
             factor(complete(wall)),
             micros(complete(median(runs.iter().map(|run| run.cpu)))),
             factor(complete(cpu)),
-            grouped(lost),
+            match reader.share_of(count) * rounds as u64 {
+                _ if lost == 0 => "0".to_owned(),
+                all => format!("{} of {}", grouped(lost), grouped(all)),
+            },
         ]);
         let mut target = |figure, ratio: Option<f64>, limit| {
             let name = format!("drain, {} × {size} bytes, {reader}: {figure}", grouped(count));

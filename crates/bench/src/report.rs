@@ -48,8 +48,11 @@ impl Report {
         self.targets.push([what.to_string(), shown, format!("{limit} {unit}"), met.to_owned()]);
     }
 
-    /// Adds the table of the targets.
+    /// Adds the table of the targets, if the sections that ran have any.
     pub fn targets(&mut self) {
+        if self.targets.is_empty() {
+            return;
+        }
         let mut table = Table::new(&["", "measured", "target", ""]);
         for target in std::mem::take(&mut self.targets) {
             table.row(target);
