@@ -29,7 +29,7 @@ const SHELL: &str = r#"
 cargo() {
   case "$*" in
     "run -qp lessons --example "* | "run -qp pubsub --example "*)
-      program=$EXAMPLES/$4; shift 4
+      program=$EXAMPLES/$5; shift 5
       if [ "${1-}" = -- ]; then shift; fi
       exec "$program" "$@" ;;
     "run -qp "*)
