@@ -7,13 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use local_redis::{LocalRedis, Signal};
+use local_redis::{LocalRedis, PATIENCE, Signal};
 use pubsub::{Error, Event, PubSub, Publisher};
 use tokio::task::yield_now;
 use tokio::time::timeout;
-
-/// No condition that a test waits for takes nearly as long, on the busiest machine.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn start() -> (LocalRedis, PubSub, Publisher) {
     let redis = LocalRedis::start().unwrap();

@@ -5,28 +5,20 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use acceptance::Need;
 use futures_util::{StreamExt, stream};
-use libtest_mimic::{Arguments, Trial};
-use local_redis::{LocalCluster, LocalRedis, Server};
+use libtest_mimic::Arguments;
+use local_redis::{LocalCluster, LocalRedis, PATIENCE, Server};
 use pubsub::{Error, Event, PubSub, Publisher};
 use tokio::time::{sleep, timeout};
 
-/// No condition that a test waits for takes nearly as long, on the busiest machine.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 fn main() -> ExitCode {
-    let missing = Server::real().is_none();
-    let required = std::env::var_os("REQUIRE_REAL_REDIS").is_some_and(|value| value == "1");
+    let need = Need::real_redis();
     let trial = |name: &str, test: fn()| {
-        let name = match missing {
-            true => format!("{name}: needs redis-server or valkey-server on the PATH"),
-            false => name.to_owned(),
-        };
-        let test = move || {
+        need.trial(name, move || {
             test();
             Ok(())
-        };
-        Trial::test(name, test).with_ignored_flag(missing && !required)
+        })
     };
     let trials = vec![
         trial("the_whole_life_of_subscriptions_on_three_shards", || run(whole_life())),

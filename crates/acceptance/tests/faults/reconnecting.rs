@@ -7,9 +7,8 @@ use std::thread::JoinHandle;
 use local_redis::LocalRedis;
 use pubsub::{Event, PubSub};
 
-use crate::events::eventually;
 use crate::{Fault, ask, redis};
-use acceptance::{PATIENCE, connection, subscribers};
+use acceptance::{PATIENCE, connection, eventually, subscribers};
 
 pub const FAULTS: &[Fault] = &[
     ("reconnecting::half_an_attempt_leaves_nothing_behind", half_an_attempt),
