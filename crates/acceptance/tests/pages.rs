@@ -59,8 +59,14 @@ fn main() -> ExitCode {
                 need.trial(&trial, move || check(&file, &section, python.as_deref(), update)),
             );
         }
-        let quoting = page.clone();
-        trials.push(Trial::test(format!("{name}: its code"), move || quotes::check(&quoting)));
+        let quoting = file.clone();
+        trials.push(Trial::test(format!("{name}: its code"), move || {
+            let page = std::fs::read_to_string(&quoting)?;
+            if update {
+                std::fs::write(&quoting, quotes::updated(&page)?)?;
+            }
+            quotes::check(&std::fs::read_to_string(&quoting)?)
+        }));
         trials.push(Trial::test(format!("{name}: its links"), move || links::check(&file)));
     }
     libtest_mimic::run(&arguments, trials).exit_code()
