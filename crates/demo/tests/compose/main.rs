@@ -12,9 +12,10 @@
 mod cluster;
 mod confined;
 mod least_privilege;
-mod readme;
+mod pages;
 mod running;
 mod stack;
+mod steps;
 #[path = "../terminal/mod.rs"]
 mod terminal;
 
@@ -47,7 +48,13 @@ fn main() -> ExitCode {
         };
         Trial::test(name, run).with_ignored_flag(ignored)
     };
-    let tests =
-        [running::TESTS, confined::TESTS, least_privilege::TESTS, readme::TESTS, cluster::TESTS];
+    let tests = [
+        running::TESTS,
+        confined::TESTS,
+        least_privilege::TESTS,
+        cluster::TESTS,
+        steps::TESTS,
+        pages::TESTS,
+    ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().map(trial).collect()).exit_code()
 }
