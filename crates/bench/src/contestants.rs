@@ -4,8 +4,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use acceptance::{Parser, RedisPy};
 use anyhow::Context;
-use demo::{Binaries, Parser, RedisPy, SERVICES};
+use demo::{Binaries, SERVICES};
 use local_redis::{LocalRedis, Server};
 
 use crate::floor;

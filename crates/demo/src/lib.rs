@@ -3,8 +3,6 @@
 
 mod binaries;
 mod process;
-mod redis_py;
 
 pub use binaries::{Binaries, SERVICES};
 pub use process::Process;
-pub use redis_py::{Parser, RedisPy};

@@ -1,0 +1,200 @@
+//! A terminal of the lessons: one service runs in it, its lines are read one by one.
+
+use std::process::{Command, ExitStatus};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use demo::{Binaries, Process, SERVICES};
+use local_redis::{LocalRedis, Signal};
+
+/// No condition that a test waits for takes nearly as long, on the busiest machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Terminal {
+    process: Process,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+}
+
+impl Terminal {
+    /// Runs a service beside this Redis: `Terminal::run(&redis, "publisher --count 1")`.
+    pub fn run(redis: &LocalRedis, line: &str) -> Terminal {
+        let words: Vec<_> = line.split(' ').collect();
+        Terminal::start(redis, words[0], &words[1..])
+    }
+
+    pub fn start(redis: &LocalRedis, service: &str, arguments: &[&str]) -> Terminal {
+        let mut command = service_command(service);
+        command.args(arguments).env("REDIS_URL", redis.url());
+        Terminal::start_command(&mut command)
+    }
+
+    pub fn start_command(command: &mut Command) -> Terminal {
+        let (heard, stdout) = channel();
+        let (logged, stderr) = channel();
+        let process = Process::start(
+            command,
+            move |line| drop(heard.send(line)),
+            move |line| drop(logged.send(line)),
+        )
+        .unwrap();
+        Terminal { process, stdout, stderr }
+    }
+
+    /// The next line of stdout.
+    #[track_caller]
+    pub fn line(&self) -> String {
+        match self.stdout.recv_timeout(PATIENCE) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => panic!("no line; stderr: {:#?}", self.log_so_far()),
+            Err(RecvTimeoutError::Disconnected) => {
+                panic!("ended; stderr: {:#?}", self.log_so_far())
+            }
+        }
+    }
+
+    /// The next line of stdout is this one.
+    #[track_caller]
+    pub fn shows(&self, line: &str) {
+        assert_eq!(self.line(), line);
+    }
+
+    /// Some line of stderr holds this text; earlier ones are passed over.
+    #[track_caller]
+    pub fn logs(&self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut passed = Vec::new();
+        loop {
+            match self.stderr.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(line) => passed.push(line),
+                Err(_) => panic!("nothing about '{text}' in {passed:#?}"),
+            }
+        }
+    }
+
+    pub fn signal(&mut self, signal: Signal) {
+        self.process.leashed().signal(signal);
+    }
+
+    /// What is left of stdout, and the exit status, when it has ended by itself.
+    #[track_caller]
+    pub fn end(mut self) -> Ended {
+        let status = self.process.leashed().wait(PATIENCE).expect("the service does not end");
+        self.process.hear_all();
+        Ended {
+            status,
+            stdout: self.stdout.try_iter().collect(),
+            stderr: self.stderr.try_iter().collect(),
+        }
+    }
+
+    /// Presses Ctrl+C, and waits for the end.
+    #[track_caller]
+    pub fn ctrl_c(mut self) -> Ended {
+        self.signal(Signal::INT);
+        self.end()
+    }
+
+    fn log_so_far(&self) -> Vec<String> {
+        self.stderr.try_iter().collect()
+    }
+}
+
+/// How a service has ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: Vec<String>,
+    pub stderr: Vec<String>,
+}
+
+impl Ended {
+    #[track_caller]
+    pub fn with(self, status: i32) -> Ended {
+        assert_eq!(self.status.code(), Some(status), "{self:#?}");
+        self
+    }
+}
+
+/// The command that runs a service, `local-redis` or `demo`.
+pub fn service_command(name: &str) -> Command {
+    static BINARIES: OnceLock<Binaries> = OnceLock::new();
+    let packages = [&SERVICES[..], &["local-redis", "demo"]].concat();
+    let binaries = BINARIES.get_or_init(|| Binaries::build(&packages).unwrap());
+    without_developers_own(binaries.command(name).unwrap())
+}
+
+/// The command that runs an example of `crates/pubsub`.
+pub fn example_command(name: &str) -> Command {
+    static EXAMPLES: OnceLock<Binaries> = OnceLock::new();
+    let examples = EXAMPLES.get_or_init(|| Binaries::build_examples(&["pubsub"]).unwrap());
+    without_developers_own(examples.command(name).unwrap())
+}
+
+/// The command that runs `cargo demo`.
+pub fn demo(arguments: &[&str]) -> Command {
+    let mut command = service_command("demo");
+    command.args(arguments);
+    command
+}
+
+/// What the developer has set must not change what the tests see.
+pub fn without_developers_own(mut command: Command) -> Command {
+    for variable in [
+        "REDIS_URL",
+        "REDIS_PASSWORD_FILE",
+        "RUST_LOG",
+        "RUST_BACKTRACE",
+        "NO_COLOR",
+        "CLICOLOR_FORCE",
+    ] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// A subscriber that Redis has confirmed, its first lines read.
+pub fn subscriber(redis: &LocalRedis) -> Terminal {
+    let subscriber = Terminal::run(redis, "subscriber");
+    subscriber.shows("Subscriber: Subscribed to channel 'notifications'. Waiting for messages...");
+    subscriber.shows("Press Ctrl+C to exit.");
+    subscriber.shows("Subscribed successfully to 'notifications'.");
+    subscriber
+}
+
+/// A pattern subscriber that Redis has confirmed, its first lines read.
+pub fn pattern_subscriber(redis: &LocalRedis) -> Terminal {
+    let subscriber = Terminal::run(redis, "pattern-subscriber");
+    subscriber.shows("Pattern Subscriber: Subscribed to all channels matching 'news:*'");
+    subscriber.shows("Subscribed to pattern 'news:*'");
+    subscriber
+}
+
+/// A connection of the test's own.
+pub fn connection(redis: &LocalRedis) -> redis::Connection {
+    redis::Client::open(redis.url()).unwrap().get_connection().unwrap()
+}
+
+/// How many clients Redis counts as subscribed to the channel.
+pub fn subscribers(redis: &LocalRedis, channel: &str) -> u64 {
+    let (_, count): (String, u64) =
+        redis::cmd("PUBSUB").arg("NUMSUB").arg(channel).query(&mut connection(redis)).unwrap();
+    count
+}
+
+/// Waits until the server has noticed that they are gone. (meebis does when it has something to
+/// deliver to them.)
+#[track_caller]
+pub fn nobody_is_subscribed(redis: &LocalRedis) {
+    let start = Instant::now();
+    while publish(redis, b"notifications", b"Still there?") > 0 {
+        assert!(start.elapsed() < PATIENCE, "somebody is still subscribed");
+    }
+}
+
+/// Publishes without a service; returns the number of receivers.
+pub fn publish(redis: &LocalRedis, channel: &[u8], payload: &[u8]) -> u64 {
+    redis::cmd("PUBLISH").arg(channel).arg(payload).query(&mut connection(redis)).unwrap()
+}

@@ -1,0 +1,122 @@
+//! A cluster in which nothing goes wrong: who hears what.
+
+use local_redis::{LocalRedis, Server};
+
+use crate::{CHANNELS, Scene, cluster, command, expect, owner, run};
+use acceptance::{Terminal, connection};
+
+pub const SCENES: &[Scene] = &[
+    ("delivery::plain_messages_reach_subscribers_on_every_node", plain),
+    ("delivery::sharded_messages_reach_their_shard", sharded),
+    ("delivery::sharded_by_way_of_a_replica", by_way_of_a_replica),
+    ("delivery::sharded_on_a_redis_that_is_no_cluster", no_cluster),
+    ("delivery::sharded_is_refused_as_a_whole", refused_as_a_whole),
+];
+
+/// The same binaries, another address.
+fn plain() {
+    let cluster = cluster();
+    let on_each_node: Vec<_> = (0..cluster.size())
+        .map(|number| {
+            let mut command = command(&cluster, "subscriber --json");
+            let subscriber = Terminal::start_command(command.env("REDIS_URL", cluster.url(number)));
+            expect(&subscriber, "subscribe");
+            subscriber
+        })
+        .collect();
+    let by_pattern = run(&cluster, "pattern-subscriber --json notif*");
+    expect(&by_pattern, "psubscribe");
+    // On a replica: in a cluster that is as good as any.
+    let mut publisher = command(&cluster, "publisher --count 1 --message everywhere");
+    let ended = Terminal::start_command(publisher.env("REDIS_URL", cluster.url(5))).end().with(0);
+    assert_eq!(ended.stdout.last().unwrap(), "Published: everywhere (1 receiver)");
+    for subscriber in &on_each_node {
+        assert_eq!(expect(subscriber, "message")["data"], "everywhere");
+    }
+    assert_eq!(expect(&by_pattern, "pmessage")["data"], "everywhere");
+}
+
+fn sharded() {
+    let cluster = cluster();
+    assert_eq!(CHANNELS.map(|channel| owner(&cluster, channel)), [0, 1, 2]);
+    let subscriber = run(&cluster, "subscriber --sharded b c a");
+    subscriber.shows("Subscriber: Subscribed to channels 'b', 'c', 'a'. Waiting for messages...");
+    subscriber.shows("Press Ctrl+C to exit.");
+    let mut confirmed = [subscriber.line(), subscriber.line(), subscriber.line()];
+    confirmed.sort();
+    assert_eq!(confirmed, ["a", "b", "c"].map(|c| format!("Subscribed successfully to '{c}'.")));
+    let plain = run(&cluster, "subscriber --json b c a");
+    (0..3).for_each(|_| drop(expect(&plain, "subscribe")));
+    let by_pattern = run(&cluster, "pattern-subscriber --json *");
+    expect(&by_pattern, "psubscribe");
+
+    let publisher =
+        run(&cluster, "publisher --sharded --count 3 --interval 10ms --message x b c a");
+    let ended = publisher.end().with(0);
+    assert_eq!(
+        ended.stdout[1..],
+        CHANNELS.map(|channel| format!("Published to '{channel}': x (1 receiver)"))
+    );
+    let mut heard = [subscriber.line(), subscriber.line(), subscriber.line()];
+    heard.sort();
+    assert_eq!(heard, ["a", "b", "c"].map(|c| format!("Received on channel '{c}': x")));
+
+    let ended = subscriber.ctrl_c().with(0);
+    assert_eq!(ended.stdout, ["Unsubscribing and shutting down."]);
+    // The plain channels of the same names are others.
+    for plain in [plain.ctrl_c().with(0), by_pattern.ctrl_c().with(0)] {
+        assert!(!plain.stdout.iter().any(|line| line.contains("message")), "{plain:#?}");
+    }
+}
+
+/// A replica takes both commands for the channels of its own shard, and its count would be that of
+/// its own subscribers. So the owner is asked all the same.
+fn by_way_of_a_replica() {
+    let cluster = cluster();
+    let of_the_owner = 3 + owner(&cluster, "a");
+    let urls = format!("{},{}", cluster.url(of_the_owner), cluster.url(0));
+    let mut subscriber = command(&cluster, "subscriber --sharded --json a");
+    let subscriber = Terminal::start_command(subscriber.env("REDIS_URL", urls));
+    expect(&subscriber, "ssubscribe");
+    let publisher = run(&cluster, "publisher --sharded --count 1 --message x a");
+    let ended = publisher.end().with(0);
+    assert_eq!(ended.stdout.last().unwrap(), "Published: x (1 receiver)");
+    assert_eq!(expect(&subscriber, "smessage")["data"], "x");
+}
+
+/// Redis 7 takes the commands there too.
+fn no_cluster() {
+    let redis = LocalRedis::start_with(Server::real().unwrap(), &[]).unwrap();
+    let subscriber = Terminal::run(&redis, "subscriber --sharded --json a");
+    let confirmed = r#"{"type":"ssubscribe","pattern":null,"channel":"a","data":1}"#;
+    subscriber.shows(confirmed);
+    let publisher = Terminal::run(&redis, "publisher --sharded --count 1 --message x a");
+    let ended = publisher.end().with(0);
+    assert_eq!(ended.stdout.last().unwrap(), "Published: x (1 receiver)");
+    subscriber.shows(r#"{"type":"smessage","pattern":null,"channel":"a","data":"x"}"#);
+
+    redis::cmd("CLIENT")
+        .arg("KILL")
+        .arg("TYPE")
+        .arg("pubsub")
+        .exec(&mut connection(&redis))
+        .unwrap();
+    expect(&subscriber, "disconnected");
+    expect(&subscriber, "reconnected");
+    subscriber.shows(confirmed);
+    let ended = subscriber.ctrl_c().with(0);
+    let farewell = r#"{"type":"sunsubscribe","pattern":null,"channel":"a","data":0}"#;
+    assert_eq!(ended.stdout, [farewell]);
+}
+
+fn refused_as_a_whole() {
+    let cluster = cluster();
+    for number in 0..cluster.size() {
+        cluster.ask(number, "ACL SETUSER reader on nopass +@all &b &c").unwrap();
+    }
+    let mut command = command(&cluster, "subscriber --sharded --json b c a");
+    let urls = cluster.urls().replace("127", "reader:any@127");
+    let ended = Terminal::start_command(command.env("REDIS_URL", urls)).end().with(1);
+    let error = &ended.stderr[0];
+    assert!(error.starts_with("error: Redis refused SSUBSCRIBE 'a': NOPERM"), "{ended:#?}");
+}

@@ -1,0 +1,187 @@
+//! Subscribers while nodes go away and come back, slots move, and everything restarts.
+
+use std::time::{Duration, Instant};
+
+use local_redis::Signal;
+
+use crate::numbers::{Heard, Numbers};
+use crate::{CHANNELS, Scene, cluster, command, expect, owner, run};
+use acceptance::Terminal;
+
+pub const SCENES: &[Scene] = &[
+    ("failover::the_owner_hangs", the_owner_hangs),
+    ("failover::a_slot_moves_under_traffic", a_slot_moves),
+    ("failover::a_replica_takes_over_on_request", a_replica_takes_over),
+    ("failover::the_whole_cluster_restarts", the_whole_cluster_restarts),
+    ("failover::the_only_known_node_is_gone", the_only_known_node_is_gone),
+    ("failover::plain_channels_move_to_the_next_node", plain_channels_move),
+];
+
+pub const TIMED: &[Scene] = &[("failover::the_owner_is_killed", the_owner_is_killed)];
+
+/// The nodes' timeout, which is 2 s, and 4 s more.
+const RECOVERED: Duration = Duration::from_secs(6);
+
+fn subscriber(cluster: &local_redis::LocalCluster) -> Terminal {
+    let subscriber = run(cluster, "subscriber --sharded --json b c a");
+    (0..3).for_each(|_| drop(expect(&subscriber, "ssubscribe")));
+    subscriber
+}
+
+fn the_owner_is_killed() {
+    let mut cluster = cluster();
+    let subscriber = subscriber(&cluster);
+    let numbers = Numbers::start(&cluster);
+    let mut heard = Heard::by(&subscriber);
+    heard.until_all_deliver();
+
+    let owner = owner(&cluster, "a");
+    let address = format!("127.0.0.1:{}", cluster.node(owner).port());
+    let start = Instant::now();
+    cluster.node(owner).kill().unwrap();
+    let disconnected = heard.until_type("disconnected");
+    assert_eq!(
+        heard.events[disconnected]["reason"],
+        format!("{address}: Redis closed the connection")
+    );
+    let reconnected = heard.until_type("reconnected");
+    // The other shards have gone on meanwhile.
+    for channel in ["b", "c"] {
+        assert!(heard.numbers(channel, disconnected, reconnected).len() > 100);
+    }
+    // Only this one had to be placed anew.
+    let confirmed = heard.until_type("ssubscribe");
+    assert_eq!(heard.events[confirmed]["channel"], "a");
+    heard.until_delivers("a");
+    let recovered = start.elapsed();
+    assert!(recovered < RECOVERED, "after {recovered:?}");
+    eprintln!("received again {recovered:?} after the owner was killed");
+
+    // It comes back as a replica, which changes nothing.
+    cluster.node(owner).restart().unwrap();
+    cluster.is_ok().unwrap();
+    heard.until_all_deliver();
+    let published = numbers.stop();
+    heard.nothing_is_lost_in_silence(&published);
+    assert!(!published.not_confirmed.is_empty());
+    assert_eq!(heard.count("disconnected"), 1);
+    subscriber.logs("lost the connection to Redis at");
+    subscriber.ctrl_c().with(0);
+}
+
+fn the_owner_hangs() {
+    let mut cluster = cluster();
+    let subscriber = subscriber(&cluster);
+    let numbers = Numbers::start(&cluster);
+    let mut heard = Heard::by(&subscriber);
+    heard.until_all_deliver();
+    let hanging = owner(&cluster, "a");
+    cluster.node(hanging).process().signal(Signal::STOP);
+    let disconnected = heard.until_type("disconnected");
+    let reason = heard.events[disconnected]["reason"].as_str().unwrap();
+    assert!(reason.ends_with("no answer to PING within 1s"), "{reason}");
+    heard.until_type("reconnected");
+    heard.until_delivers("a");
+    assert_ne!(owner(&cluster, "a"), hanging);
+
+    // It wakes up, and has messages for the old connection.
+    cluster.node(hanging).process().signal(Signal::CONT);
+    cluster.is_ok().unwrap();
+    heard.until_all_deliver();
+    let published = numbers.stop();
+    heard.nothing_is_lost_in_silence(&published);
+    assert_eq!(heard.count("disconnected"), 1);
+    subscriber.ctrl_c().with(0);
+}
+
+fn a_slot_moves() {
+    let cluster = cluster();
+    let subscriber = subscriber(&cluster);
+    let numbers = Numbers::start(&cluster);
+    let mut heard = Heard::by(&subscriber);
+    heard.until_all_deliver();
+    // There is a link to the new owner already; then back.
+    for to in [0, 2] {
+        cluster.move_slot("a", to).unwrap();
+        let disconnected = heard.until_type("disconnected");
+        let reason = heard.events[disconnected]["reason"].as_str().unwrap();
+        assert!(reason.ends_with("the slot of 'a' has moved"), "{reason}");
+        heard.until_type("reconnected");
+        let confirmed = heard.until_type("ssubscribe");
+        assert_eq!(heard.events[confirmed]["channel"], "a");
+        heard.until_all_deliver();
+    }
+    let published = numbers.stop();
+    heard.nothing_is_lost_in_silence(&published);
+    assert_eq!((heard.count("sunsubscribe"), heard.count("disconnected")), (0, 2));
+    // Messages that the old owner did not take went to the new one.
+    assert_eq!(published.not_confirmed, [""; 0]);
+    subscriber.ctrl_c().with(0);
+}
+
+/// As before maintenance: nothing dies, and the old owner goes on as a replica.
+fn a_replica_takes_over() {
+    let cluster = cluster();
+    let subscriber = subscriber(&cluster);
+    let numbers = Numbers::start(&cluster);
+    let mut heard = Heard::by(&subscriber);
+    heard.until_all_deliver();
+    cluster.ask(5, "CLUSTER FAILOVER").unwrap();
+    heard.until_type("disconnected");
+    heard.until_type("reconnected");
+    assert_eq!(owner(&cluster, "a"), 5);
+    heard.until_all_deliver();
+    heard.nothing_is_lost_in_silence(&numbers.stop());
+    subscriber.ctrl_c().with(0);
+}
+
+fn the_whole_cluster_restarts() {
+    let mut cluster = cluster();
+    let subscriber = subscriber(&cluster);
+    let numbers = Numbers::start(&cluster);
+    let mut heard = Heard::by(&subscriber);
+    heard.until_all_deliver();
+    (0..cluster.size()).for_each(|number| cluster.node(number).kill().unwrap());
+    heard.until_type("disconnected");
+    (0..cluster.size()).for_each(|number| cluster.node(number).restart().unwrap());
+    heard.until_type("reconnected");
+    for _ in CHANNELS {
+        heard.until_type("ssubscribe");
+    }
+    heard.until_all_deliver();
+    let published = numbers.stop();
+    heard.nothing_is_lost_in_silence(&published);
+    assert_eq!((heard.count("disconnected"), heard.count("ssubscribe")), (1, 3));
+    subscriber.ctrl_c().with(0);
+}
+
+/// Nodes that were named by others are asked too.
+fn the_only_known_node_is_gone() {
+    let mut cluster = cluster();
+    let mut command = command(&cluster, "subscriber --sharded --json a");
+    let subscriber = Terminal::start_command(command.env("REDIS_URL", cluster.url(0)));
+    expect(&subscriber, "ssubscribe");
+    // Nothing is subscribed to there: no gap, and not a word.
+    cluster.node(0).kill().unwrap();
+    cluster.ask(2, "CLIENT KILL TYPE pubsub").unwrap();
+    expect(&subscriber, "disconnected");
+    expect(&subscriber, "reconnected");
+    expect(&subscriber, "ssubscribe");
+    cluster.ask(2, "SPUBLISH a back").unwrap();
+    assert_eq!(expect(&subscriber, "smessage")["data"], "back");
+    subscriber.ctrl_c().with(0);
+}
+
+/// Without any option but the addresses.
+fn plain_channels_move() {
+    let mut cluster = cluster();
+    let subscriber = run(&cluster, "subscriber --json");
+    expect(&subscriber, "subscribe");
+    cluster.node(0).kill().unwrap();
+    expect(&subscriber, "disconnected");
+    expect(&subscriber, "reconnected");
+    expect(&subscriber, "subscribe");
+    cluster.ask(3, "PUBLISH notifications back").unwrap();
+    assert_eq!(expect(&subscriber, "message")["data"], "back");
+    subscriber.ctrl_c().with(0);
+}

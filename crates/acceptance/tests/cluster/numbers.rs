@@ -1,0 +1,175 @@
+//! Numbered messages, so that it shows when one is missing, comes twice or in the wrong order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use local_redis::LocalCluster;
+use pubsub::Publisher;
+use serde_json::Value;
+
+use crate::CHANNELS;
+use acceptance::Terminal;
+
+/// What became of the numbers on each channel.
+#[derive(Default, Debug)]
+pub struct Published {
+    /// Redis has confirmed these.
+    pub taken: BTreeMap<&'static str, BTreeSet<u64>>,
+    /// Why it did not confirm the others.
+    pub not_confirmed: Vec<String>,
+}
+
+/// Publishes 0, 1, 2 ... on each of the three channels, until it is stopped.
+pub struct Numbers {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Published>,
+}
+
+impl Numbers {
+    pub fn start(cluster: &LocalCluster) -> Numbers {
+        let (stop, urls) = (Arc::new(AtomicBool::new(false)), cluster.urls());
+        let stopped = stop.clone();
+        let thread = std::thread::spawn(move || {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            runtime.enable_all().build().unwrap().block_on(publish(&urls, &stopped))
+        });
+        Numbers { stop, thread }
+    }
+
+    pub fn stop(self) -> Published {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+async fn publish(urls: &str, stopped: &AtomicBool) -> Published {
+    let publisher = Publisher::connect(urls).await.unwrap();
+    let mut published = Published::default();
+    for number in 0_u64.. {
+        for channel in CHANNELS {
+            match publisher.spublish(channel, number.to_string()).await {
+                Ok(_) => drop(published.taken.entry(channel).or_default().insert(number)),
+                Err(error) => published.not_confirmed.push(error.to_string()),
+            }
+        }
+        if stopped.load(Ordering::Relaxed) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    published
+}
+
+/// All events of a `subscriber --json`, in their order.
+pub struct Heard<'a> {
+    subscriber: &'a Terminal,
+    pub events: Vec<Value>,
+}
+
+impl Heard<'_> {
+    pub fn by(subscriber: &Terminal) -> Heard<'_> {
+        Heard { subscriber, events: Vec::new() }
+    }
+
+    /// Reads on until this one is there; returns its place.
+    #[track_caller]
+    pub fn until(&mut self, is_it: impl Fn(&Value) -> bool) -> usize {
+        loop {
+            let event = crate::event(self.subscriber);
+            let found = is_it(&event);
+            self.events.push(event);
+            if found {
+                return self.events.len() - 1;
+            }
+        }
+    }
+
+    /// Reads on until the next event of this type.
+    #[track_caller]
+    pub fn until_type(&mut self, kind: &str) -> usize {
+        self.until(|event| event["type"] == kind)
+    }
+
+    /// Reads on until a message of each channel has come.
+    #[track_caller]
+    pub fn until_all_deliver(&mut self) {
+        for channel in CHANNELS {
+            self.until_delivers(channel);
+        }
+    }
+
+    #[track_caller]
+    pub fn until_delivers(&mut self, channel: &str) {
+        self.until(|event| event["type"] == "smessage" && event["channel"] == channel);
+    }
+
+    /// Reads on to the last number that was taken, of each channel.
+    #[track_caller]
+    pub fn the_rest(&mut self, published: &Published) {
+        for channel in CHANNELS {
+            let last = published.taken[channel].last();
+            while self.numbers(channel, 0, self.events.len()).last() < last {
+                self.until_delivers(channel);
+            }
+        }
+    }
+
+    /// The numbers of a channel among the events from this place to that.
+    #[track_caller]
+    pub fn numbers(&self, channel: &str, from: usize, to: usize) -> Vec<u64> {
+        let messages = self.events[from..to].iter();
+        let messages = messages.filter(|e| e["type"] == "smessage" && e["channel"] == channel);
+        messages.map(|event| event["data"].as_str().unwrap().parse().unwrap()).collect()
+    }
+
+    /// How many events of this type there were.
+    pub fn count(&self, kind: &str) -> usize {
+        self.events.iter().filter(|event| event["type"] == kind).count()
+    }
+
+    /// Nothing came twice, and whatever Redis has confirmed came in its order, except for channels
+    /// that were placed anew, in the gap of which the reader was told. (What it has not confirmed
+    /// may come late: from a node that hung and wakes up.)
+    #[track_caller]
+    pub fn nothing_is_lost_in_silence(&mut self, published: &Published) {
+        self.the_rest(published);
+        for channel in CHANNELS {
+            let heard = self.numbers(channel, 0, self.events.len());
+            let first = heard[0];
+            let once: BTreeSet<_> = heard.iter().copied().collect();
+            assert_eq!(once.len(), heard.len(), "twice on '{channel}': {heard:?}");
+            let taken =
+                heard.into_iter().filter(|number| published.taken[channel].contains(number));
+            let taken: Vec<_> = taken.collect();
+            assert!(taken.is_sorted(), "out of order on '{channel}': {taken:?}");
+            let heard = once;
+            let gaps = self.gaps(channel);
+            let missing = published.taken[channel].range(first..).filter(|n| !heard.contains(n));
+            let silent: Vec<_> =
+                missing.filter(|n| !gaps.iter().any(|gap| gap.contains(n))).collect();
+            assert!(silent.is_empty(), "'{channel}' has lost {silent:?}, gaps: {gaps:?}");
+        }
+    }
+
+    /// From the last number before each `disconnected` to the first after its `reconnected`, if
+    /// that is followed by a confirmation of the channel.
+    fn gaps(&self, channel: &str) -> Vec<RangeInclusive<u64>> {
+        let (mut gaps, mut last, mut before, mut begun) = (Vec::new(), 0, None, None);
+        for event in &self.events {
+            match event["type"].as_str().unwrap() {
+                "disconnected" => before = Some(last),
+                "ssubscribe" if event["channel"] == channel => begun = before.take(),
+                "smessage" if event["channel"] == channel => {
+                    last = event["data"].as_str().unwrap().parse().unwrap();
+                    gaps.extend(begun.take().map(|before| before..=last));
+                }
+                _ => {}
+            }
+        }
+        gaps
+    }
+}

@@ -1,0 +1,68 @@
+//! docker-compose.cluster.yml: six nodes, of which one dies and comes back.
+
+use std::time::Instant;
+
+use crate::Test;
+use crate::stack::{CLUSTER, Stack, comes, done};
+use acceptance::PATIENCE;
+
+pub const TESTS: &[Test] =
+    &[("the_services_survive_the_death_of_a_primary", the_services_survive_the_death_of_a_primary)];
+
+fn the_services_survive_the_death_of_a_primary() {
+    let stack = Stack::built(CLUSTER);
+    done(&mut stack.compose(&["up", "--detach"]));
+    for channel in ["orders", "payments", "users"] {
+        let confirmed = format!("Subscribed successfully to '{channel}'.");
+        comes(&stack.output("subscriber"), &confirmed);
+        receives(&stack, channel, "Here");
+    }
+    done(&mut stack.compose(&["kill", "redis-1"]));
+    stack.output("subscriber").logs("connected again to Redis at ");
+    let new_owner = owner(&stack, "redis-2", "orders");
+    assert_ne!(new_owner, "redis-1");
+    for channel in ["orders", "payments", "users"] {
+        receives(&stack, channel, "Here again");
+    }
+
+    // Back with its memory of the cluster, as a replica of its own replica.
+    done(&mut stack.compose(&["start", "redis-1"]));
+    let start = Instant::now();
+    while !node(&stack, "redis-1", &["role"]).starts_with("slave") {
+        assert!(start.elapsed() < PATIENCE);
+    }
+    // Stopped and started, it is the same cluster.
+    done(&mut stack.compose(&["stop"]));
+    done(&mut stack.compose(&["up", "--detach"]));
+    let start = Instant::now();
+    while owner(&stack, "redis-2", "orders") != new_owner {
+        assert!(start.elapsed() < PATIENCE);
+    }
+}
+
+/// One more publisher publishes, and the subscriber prints.
+#[track_caller]
+fn receives(stack: &Stack, channel: &str, message: &str) {
+    // With what it depends on, Compose would start the dead node again.
+    let publisher = ["--no-deps", "publisher", "--sharded", channel];
+    let published = stack.run(&[&publisher[..], &["--message", message, "--count", "1"]].concat());
+    let published = published.end().with(0);
+    assert_eq!(published.stdout.last().unwrap(), &format!("Published: {message} (1 receiver)"));
+    let line = format!("Received on channel '{channel}': {message}");
+    comes(&stack.output("subscriber"), &line);
+}
+
+/// The node that owns a channel, in the words of a node of another shard.
+#[track_caller]
+fn owner(stack: &Stack, asked: &str, channel: &str) -> String {
+    let answer = node(stack, asked, &["spublish", channel, "whose?"]);
+    // MOVED 105 redis-1:6379. Or something else, as while the cluster is starting.
+    let moved = answer.trim().strip_suffix(":6379").and_then(|moved| moved.rsplit_once(' '));
+    moved.map_or(answer.clone(), |(_, node)| node.to_owned())
+}
+
+#[track_caller]
+fn node(stack: &Stack, node: &str, command: &[&str]) -> String {
+    let redis_cli = [&["exec", "-T", node, "redis-cli"], command].concat();
+    done(&mut stack.compose(&redis_cli))
+}

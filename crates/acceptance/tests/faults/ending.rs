@@ -1,0 +1,158 @@
+//! Ctrl+C and SIGTERM end a service within a second, whatever it is in the middle of.
+
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use local_redis::{Leashed, LocalRedis, Signal};
+
+use crate::events::eventually;
+use crate::{Fault, redis};
+use acceptance::{PATIENCE, Terminal, connection, service_command, subscribers};
+
+pub const FAULTS: &[Fault] = &[
+    ("ending::idle", idle),
+    ("ending::mid_backoff", mid_backoff),
+    ("ending::redis_hanging", redis_hanging),
+    ("ending::redis_hanging_at_the_first_connect", redis_hanging_at_the_first_connect),
+];
+
+/// These need the machine for themselves.
+pub const FLOODS: &[Fault] =
+    &[("ending::in_a_flood", in_a_flood), ("ending::stdout_blocked", stdout_blocked)];
+
+const SIGNALS: [Signal; 2] = [Signal::INT, Signal::TERM];
+const SERVICES: [&str; 3] =
+    ["subscriber", "pattern-subscriber notifications", "publisher --forever --interval 100ms"];
+
+/// It ends within a second, with 0, and says goodbye.
+#[track_caller]
+fn ends(mut service: Terminal, signal: Signal) {
+    let start = Instant::now();
+    service.signal(signal);
+    let ended = service.end().with(0);
+    assert!(start.elapsed() < Duration::from_secs(1), "after {:?}: {ended:#?}", start.elapsed());
+    // In a flood, messages that had arrived already come after it.
+    let farewell = ended.stdout.iter().any(|line| line.ends_with("shutting down."));
+    assert!(farewell, "no farewell; {:?}, {:#?}", ended.stdout.last(), ended.stderr);
+}
+
+fn each_service_and_signal(redis: &LocalRedis) -> Vec<(Terminal, Signal)> {
+    let both = SERVICES.iter().flat_map(|service| SIGNALS.map(|signal| (service, signal)));
+    both.map(|(service, signal)| {
+        let service = Terminal::run(redis, service);
+        service.line();
+        service.line();
+        (service, signal)
+    })
+    .collect()
+}
+
+fn idle() {
+    let redis = redis();
+    for (service, signal) in each_service_and_signal(&redis) {
+        ends(service, signal);
+    }
+    assert_eq!(subscribers(&redis, "notifications"), 0);
+}
+
+fn mid_backoff() {
+    let mut redis = redis();
+    let services = each_service_and_signal(&redis);
+    redis.kill().unwrap();
+    for (service, signal) in services {
+        service.logs("cannot connect again yet");
+        ends(service, signal);
+    }
+}
+
+fn redis_hanging() {
+    let mut redis = redis();
+    let services = each_service_and_signal(&redis);
+    redis.process().signal(Signal::STOP);
+    for (service, signal) in services {
+        ends(service, signal);
+    }
+}
+
+fn redis_hanging_at_the_first_connect() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    for signal in SIGNALS {
+        let mut command = service_command("subscriber");
+        command.env("REDIS_URL", format!("redis://{}", listener.local_addr().unwrap()));
+        let mut subscriber = Terminal::start_command(&mut command);
+        let _never_answered = listener.accept().unwrap();
+        let start = Instant::now();
+        subscriber.signal(signal);
+        subscriber.end().with(0);
+        assert!(start.elapsed() < Duration::from_secs(1), "after {:?}", start.elapsed());
+    }
+}
+
+fn flood(redis: &LocalRedis, batches: usize) {
+    let mut connection = connection(redis);
+    let mut pipe = redis::pipe();
+    for _ in 0..1000 {
+        pipe.cmd("PUBLISH").arg("notifications").arg("x".repeat(100)).ignore();
+    }
+    for _ in 0..batches {
+        pipe.query::<()>(&mut connection).unwrap();
+    }
+}
+
+fn in_a_flood() {
+    let redis = redis();
+    for signal in SIGNALS {
+        let subscriber = Terminal::run(&redis, "subscriber");
+        let publisher = Terminal::run(&redis, "publisher --forever --interval 0s");
+        for _ in 0..1000 {
+            subscriber.line();
+            publisher.line();
+        }
+        ends(subscriber, signal);
+        ends(publisher, signal);
+    }
+}
+
+/// Nobody reads what it prints, and the pipe is full.
+fn stdout_blocked() {
+    let redis = redis();
+    for line in ["subscriber", "publisher --forever --interval 0s"] {
+        for signal in SIGNALS {
+            let words: Vec<_> = line.split(' ').collect();
+            let mut command: Command = service_command(words[0]);
+            command.args(&words[1..]).env("REDIS_URL", redis.url()).stdout(Stdio::piped());
+            let mut service = Leashed::spawn(&mut command).unwrap();
+            if words[0] == "subscriber" {
+                eventually("it subscribes", || subscribers(&redis, "notifications") == 1);
+                // Enough for pipe and output; a flood is another matter.
+                flood(&redis, 5);
+            } else {
+                await_silence(&redis);
+            }
+            let start = Instant::now();
+            service.signal(signal);
+            let status = service.wait(PATIENCE).unwrap();
+            assert_eq!(status.code(), Some(0));
+            assert!(start.elapsed() < Duration::from_secs(1), "after {:?}", start.elapsed());
+        }
+    }
+}
+
+/// Waits until a publisher has published, and does not any more.
+fn await_silence(redis: &LocalRedis) {
+    let mut connection = connection(redis);
+    let mut published = || -> String {
+        let info: redis::InfoDict =
+            redis::cmd("INFO").arg("commandstats").query(&mut connection).unwrap();
+        info.get("cmdstat_publish").unwrap_or_default()
+    };
+    let mut last = String::new();
+    eventually("it publishes, and then stops", || {
+        std::thread::sleep(Duration::from_millis(200));
+        let now = published();
+        let silent = !now.is_empty() && now == last;
+        last = now;
+        silent
+    });
+}

@@ -1,0 +1,78 @@
+//! A `subscriber --json`, event by event.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use acceptance::{Ended, PATIENCE, Terminal, service_command};
+
+pub struct Events {
+    pub terminal: Terminal,
+}
+
+impl Events {
+    /// Of a subscriber to 'notifications' that Redis has confirmed.
+    pub fn of_subscriber(url: &str) -> Events {
+        let mut command = service_command("subscriber");
+        Events::of(command.env("REDIS_URL", url).arg("--json"))
+    }
+
+    /// Of this command, whose subscription Redis has confirmed.
+    pub fn of(command: &mut Command) -> Events {
+        let mut events = Events { terminal: Terminal::start_command(command) };
+        events.subscribed();
+        events
+    }
+
+    #[track_caller]
+    pub fn next(&mut self) -> Value {
+        serde_json::from_str(&self.terminal.line()).unwrap()
+    }
+
+    #[track_caller]
+    pub fn subscribed(&mut self) {
+        let event = self.next();
+        assert_eq!(event["type"], "subscribe", "{event}");
+    }
+
+    #[track_caller]
+    pub fn disconnected(&mut self, reason: &str) {
+        assert_eq!(self.next(), json!({ "type": "disconnected", "reason": reason }));
+    }
+
+    /// How long the connection was gone, and after how many attempts it was back.
+    #[track_caller]
+    pub fn reconnected(&mut self) -> (Duration, u64) {
+        let event = self.next();
+        assert_eq!(event["type"], "reconnected", "{event}");
+        let gap = Duration::from_millis(event["gap_ms"].as_u64().unwrap());
+        (gap, event["attempts"].as_u64().unwrap())
+    }
+
+    #[track_caller]
+    pub fn message(&mut self, payload: &str) {
+        let event = self.next();
+        assert_eq!((&event["type"], &event["data"]), (&"message".into(), &payload.into()));
+    }
+
+    /// Nothing has come but what was looked at: Ctrl+C is followed by the farewell alone.
+    #[track_caller]
+    pub fn end(self) -> Ended {
+        let ended = self.terminal.ctrl_c().with(0);
+        let farewell =
+            r#"{"type":"unsubscribe","pattern":null,"channel":"notifications","data":0}"#;
+        assert_eq!(ended.stdout, [farewell]);
+        ended
+    }
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

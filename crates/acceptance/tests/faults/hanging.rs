@@ -1,0 +1,76 @@
+//! Redis or the network falls silent, and closes nothing.
+
+use std::time::{Duration, Instant};
+
+use local_redis::Signal;
+
+use crate::events::{Events, eventually};
+use crate::relay::Relay;
+use crate::{Fault, redis};
+use acceptance::{publish, subscribers};
+
+pub const FAULTS: &[Fault] = &[
+    ("hanging::redis_stops_and_goes_on", redis_stops_and_goes_on),
+    ("hanging::the_network_drops_packets", the_network_drops_packets),
+    ("hanging::client_pause", client_pause),
+];
+
+/// PING every 3 s, 1 s for the answer, and one more for a busy machine.
+const NOTICED: Duration = Duration::from_secs(5);
+
+fn redis_stops_and_goes_on() {
+    let mut redis = redis();
+    let mut events = Events::of_subscriber(&redis.url());
+    redis.process().signal(Signal::STOP);
+    let start = Instant::now();
+    events.disconnected("no answer to PING within 1s");
+    assert!(start.elapsed() < NOTICED, "noticed after {:?}", start.elapsed());
+    events.terminal.logs("cannot connect again yet: no Redis at 127.0.0.1");
+    redis.process().signal(Signal::CONT);
+    events.reconnected();
+    events.subscribed();
+    publish(&redis, b"notifications", b"back");
+    events.message("back");
+    let ended = events.end();
+    // Said once, however many attempts there were.
+    assert!(!ended.stderr.iter().any(|line| line.contains("cannot")), "{ended:#?}");
+}
+
+fn the_network_drops_packets() {
+    let redis = redis();
+    let relay = Relay::to(redis.port());
+    let mut events = Events::of_subscriber(&relay.url());
+    publish(&redis, b"notifications", b"before");
+    events.message("before");
+
+    relay.go_silent();
+    let start = Instant::now();
+    events.disconnected("no answer to PING within 1s");
+    assert!(start.elapsed() < NOTICED, "noticed after {:?}", start.elapsed());
+    events.terminal.logs("cannot connect again yet");
+
+    relay.recover_for_new_connections();
+    events.reconnected();
+    events.subscribed();
+    // Redis does not know that the old connection is dead: its ghost is a receiver as well.
+    assert_eq!(publish(&redis, b"notifications", b"after"), 2);
+    events.message("after");
+    relay.deliver_late();
+    eventually("the ghost goes", || subscribers(&redis, "notifications") == 1);
+    publish(&redis, b"notifications", b"last");
+    events.message("last");
+    events.end();
+}
+
+/// Redis itself can be told to answer nobody for a while.
+fn client_pause() {
+    let redis = redis();
+    let mut events = Events::of_subscriber(&redis.url());
+    crate::ask(&redis, "CLIENT PAUSE 6000 ALL");
+    events.disconnected("no answer to PING within 1s");
+    events.reconnected();
+    events.subscribed();
+    assert_eq!(publish(&redis, b"notifications", b"back"), 1);
+    events.message("back");
+    events.end();
+}

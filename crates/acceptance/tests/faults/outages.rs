@@ -1,0 +1,100 @@
+//! Redis goes away and comes back.
+
+use std::time::Duration;
+
+use crate::events::Events;
+use crate::{Fault, ask, redis};
+use acceptance::{Terminal, publish};
+
+pub const FAULTS: &[Fault] = &[
+    ("outages::killed_and_back_after_a_second", killed_and_back_after_a_second),
+    ("outages::away_for_longer_than_any_backoff", away_for_longer_than_any_backoff),
+    ("outages::restarted_three_times_in_a_row", restarted_three_times_in_a_row),
+    ("outages::thrown_out_twice_in_a_row", thrown_out_twice_in_a_row),
+];
+
+const CLOSED: &str = "Redis closed the connection";
+
+fn killed_and_back_after_a_second() {
+    let mut redis = redis();
+    let mut events = Events::of_subscriber(&redis.url());
+    let patterns = Terminal::run(&redis, "pattern-subscriber");
+    patterns.line();
+    patterns.line();
+    redis.kill().unwrap();
+    events.disconnected(CLOSED);
+    // The fault itself: a server that is away for that long.
+    std::thread::sleep(Duration::from_secs(1));
+    redis.restart().unwrap();
+    let (gap, attempts) = events.reconnected();
+    assert!(gap >= Duration::from_secs(1) && attempts > 1, "{gap:?}, {attempts} attempts");
+    events.subscribed();
+    publish(&redis, b"notifications", b"back");
+    events.message("back");
+    events.end();
+
+    patterns.logs(CLOSED);
+    patterns.logs("connected again");
+    patterns.shows("Subscribed to pattern 'news:*'");
+    publish(&redis, b"news:a", b"back");
+    patterns.shows("Pattern 'news:*' matched channel 'news:a': back");
+}
+
+fn away_for_longer_than_any_backoff() {
+    let mut redis = redis();
+    let mut events = Events::of_subscriber(&redis.url());
+    redis.kill().unwrap();
+    events.disconnected(CLOSED);
+    events.terminal.logs("lost the connection");
+    // The waits grow for 5 s at most, and are 1 to 2 s from then on.
+    std::thread::sleep(Duration::from_secs(8));
+    redis.restart().unwrap();
+    let (gap, attempts) = events.reconnected();
+    assert!(gap >= Duration::from_secs(8), "{gap:?}");
+    assert!((7..=16).contains(&attempts), "{attempts} attempts in {gap:?}");
+    events.subscribed();
+    publish(&redis, b"notifications", b"back");
+    events.message("back");
+    let ended = events.end();
+    let [cannot, again] = &ended.stderr[..] else { panic!("not once each: {ended:#?}") };
+    assert!(cannot.contains("cannot connect again yet: no Redis at"), "{ended:#?}");
+    assert!(again.contains("connected again"), "{ended:#?}");
+}
+
+fn restarted_three_times_in_a_row() {
+    let mut redis = redis();
+    let mut events = Events::of_subscriber(&redis.url());
+    for _ in 0..3 {
+        redis.restart().unwrap();
+    }
+    // Some of the three may fall into one outage; each that was seen is told in full.
+    let mut outages = 0;
+    loop {
+        events.disconnected(CLOSED);
+        events.reconnected();
+        events.subscribed();
+        outages += 1;
+        if publish(&redis, b"notifications", b"back") == 1 {
+            break;
+        }
+    }
+    assert!((1..=3).contains(&outages), "{outages}");
+    events.message("back");
+    events.end();
+}
+
+/// The second fault comes while the delay after the first still counts.
+fn thrown_out_twice_in_a_row() {
+    let redis = redis();
+    let mut events = Events::of_subscriber(&redis.url());
+    for payload in ["once", "twice"] {
+        ask(&redis, "CLIENT KILL TYPE pubsub");
+        events.disconnected(CLOSED);
+        let (_, attempts) = events.reconnected();
+        assert_eq!(attempts, 1);
+        events.subscribed();
+        publish(&redis, b"notifications", payload.as_bytes());
+        events.message(payload);
+    }
+    events.end();
+}

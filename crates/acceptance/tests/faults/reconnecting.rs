@@ -1,0 +1,150 @@
+//! Reconnecting itself: what a reader of the library's events sees, and in which order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use local_redis::LocalRedis;
+use pubsub::{Event, PubSub};
+
+use crate::events::eventually;
+use crate::{Fault, ask, redis};
+use acceptance::{PATIENCE, connection, subscribers};
+
+pub const FAULTS: &[Fault] = &[
+    ("reconnecting::half_an_attempt_leaves_nothing_behind", half_an_attempt),
+    ("reconnecting::order_under_a_publisher_that_never_stops", order),
+];
+
+/// Publishes increasing numbers on 'a' as fast as it can, until it is dropped.
+struct Numbers {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Numbers {
+    fn start(redis: &LocalRedis) -> Numbers {
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = std::thread::spawn({
+            let (stop, mut connection) = (stop.clone(), connection(redis));
+            move || {
+                for number in 0_u64.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let mut publish = redis::cmd("PUBLISH");
+                    publish.arg("a").arg(number).exec(&mut connection).unwrap();
+                }
+            }
+        });
+        Numbers { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Numbers {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(test);
+}
+
+async fn next(pubsub: &PubSub) -> Event {
+    pubsub.get_message(PATIENCE).await.expect("no event came")
+}
+
+/// The next event that is no message; the messages before it must be numbers, each larger than
+/// the one before.
+async fn next_but_messages(pubsub: &PubSub, last: &mut Option<u64>) -> Event {
+    loop {
+        match next(pubsub).await {
+            Event::Message { payload, .. } => {
+                let number = String::from_utf8(payload).unwrap().parse().ok();
+                assert!(number > *last, "{number:?} after {last:?}");
+                *last = number;
+            }
+            event => return event,
+        }
+    }
+}
+
+fn subscribe(channel: &str, count: u64) -> Event {
+    Event::Subscribe { channel: channel.into(), count }
+}
+
+/// The channels are confirmed, then the pattern is refused: that attempt has failed, and nobody
+/// must hear of it, neither confirmations nor messages.
+fn half_an_attempt() {
+    run(async {
+        let redis = redis();
+        ask(&redis, "ACL SETUSER reader on nopass +@all &a &p*");
+        let url = redis.url().replace("127", "reader:any@127");
+        let pubsub = PubSub::connect(&url).await.unwrap();
+        pubsub.subscribe(["a"]).await.unwrap();
+        pubsub.psubscribe(["p*"]).await.unwrap();
+        assert_eq!(next(&pubsub).await, subscribe("a", 1));
+        assert_eq!(next(&pubsub).await, Event::PSubscribe { pattern: "p*".into(), count: 2 });
+
+        let numbers = Numbers::start(&redis);
+        let mut last = None;
+        ask(&redis, "ACL SETUSER reader resetchannels &a");
+        let event = next_but_messages(&pubsub, &mut last).await;
+        assert!(matches!(event, Event::Disconnected { .. }), "{event:?}");
+        let half = async {
+            for _ in 0..3 {
+                // Each attempt gets as far as this, and hears the numbers.
+                while subscribers(&redis, "a") == 0 {
+                    tokio::task::yield_now().await;
+                }
+                while subscribers(&redis, "a") == 1 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, half).await.unwrap();
+        let event = pubsub.get_message(std::time::Duration::ZERO).await;
+        assert_eq!(event, None, "of an attempt that failed");
+
+        ask(&redis, "ACL SETUSER reader &p*");
+        let event = next(&pubsub).await;
+        assert!(matches!(event, Event::Reconnected { attempts: 4.., .. }), "{event:?}");
+        assert_eq!(next(&pubsub).await, subscribe("a", 1));
+        assert_eq!(next(&pubsub).await, Event::PSubscribe { pattern: "p*".into(), count: 2 });
+        assert!(matches!(next(&pubsub).await, Event::Message { .. }));
+        drop(numbers);
+    });
+}
+
+/// Disconnected, reconnected, every confirmation, messages: with messages coming all the time.
+fn order() {
+    run(async {
+        let redis = redis();
+        let pubsub = PubSub::connect(&redis.url()).await.unwrap();
+        pubsub.subscribe(["a", "b"]).await.unwrap();
+        assert_eq!(next(&pubsub).await, subscribe("a", 1));
+        assert_eq!(next(&pubsub).await, subscribe("b", 2));
+
+        let numbers = Numbers::start(&redis);
+        let mut last = None;
+        for _ in 0..5 {
+            // Some messages first, so that there is something that could come too late.
+            for _ in 0..10 {
+                assert!(matches!(next(&pubsub).await, Event::Message { .. }));
+            }
+            ask(&redis, "CLIENT KILL TYPE pubsub");
+            let event = next_but_messages(&pubsub, &mut last).await;
+            assert!(matches!(event, Event::Disconnected { .. }), "{event:?}");
+            let event = next(&pubsub).await;
+            assert!(matches!(event, Event::Reconnected { .. }), "{event:?}");
+            assert_eq!(next(&pubsub).await, subscribe("a", 1));
+            assert_eq!(next(&pubsub).await, subscribe("b", 2));
+        }
+        drop(numbers);
+        pubsub.close().await;
+        eventually("it is gone", || subscribers(&redis, "a") == 0);
+    });
+}

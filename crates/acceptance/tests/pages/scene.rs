@@ -1,0 +1,284 @@
+//! A section, played as a reader would: each command typed in its terminal, in the order of the
+//! page, by a real shell, beside a Redis of its own.
+//!
+//! A subscriber keeps running in its terminal. The text says what else to do, in these words:
+//! - `Press Ctrl+C in terminal 1`
+//! - `terminal 1 shows "some text"`: what the reader waits for before going on
+//! - `terminal 1 is back at its prompt`: the program there has ended by itself
+//! - `Press Ctrl+Z in terminal 1`, `type `fg` in terminal 1`
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use demo::Process;
+use local_redis::{LocalRedis, Signal};
+
+use crate::page::{Block, Piece, Section};
+use crate::shape;
+use acceptance::*;
+
+/// The commands of the pages, without cargo between, and on the section's own Redis.
+const SHELL: &str = r#"
+cargo() {
+  case "$*" in
+    "run -qp pubsub --example "*) shift 4; exec "$EXAMPLES/$1" ;;
+    "run -qp "*)
+      program=$BINARIES/$3; shift 3
+      if [ "${1-}" = -- ]; then shift; fi
+      exec "$program" "$@" ;;
+    redis) exec "$BINARIES/local-redis" --port "$PORT" ;;
+    # What it builds stands on stderr, and differs from machine to machine.
+    demo*) shift; unset REDIS_URL; exec "$DEMO" "$@" 2>/dev/null ;;
+    *) echo "no command of the pages: cargo $*"; exit 1 ;;
+  esac
+}
+redis_cli() { command redis-cli -p "$PORT" "$@"; }
+alias redis-cli=redis_cli
+"#;
+
+struct Scene {
+    printed: Section,
+    /// `None` where the section starts its own.
+    redis: Option<LocalRedis>,
+    port: u16,
+    running: Vec<Running>,
+}
+
+/// A program that runs in a terminal, and the piece of the section that shows it.
+struct Running {
+    terminal: String,
+    piece: usize,
+    process: Process,
+    lines: Receiver<String>,
+}
+
+/// Returns the section with its blocks as they were printed.
+pub fn run(section: &Section) -> Section {
+    let mut redis = LocalRedis::start().unwrap();
+    let port = redis.port();
+    // Where the section starts its own in terminal 0, it gets the port of this one.
+    let own = section.blocks().any(|block| block.lines.contains(&"$ cargo redis".to_owned()));
+    if own {
+        redis.kill().unwrap();
+    }
+    let redis = (!own).then_some(redis);
+    let mut scene = Scene { printed: section.without_lines(), redis, port, running: Vec::new() };
+    for (index, piece) in section.0.iter().enumerate() {
+        match piece {
+            Piece::Text(line) => scene.follow(line),
+            Piece::Block(block) => scene.type_commands(index, block),
+        }
+    }
+    scene.receive_all();
+    scene.finish();
+    scene.printed
+}
+
+fn folder_of(command: &Command) -> PathBuf {
+    Path::new(command.get_program()).parent().unwrap().to_owned()
+}
+
+fn subscribed(redis: &LocalRedis) -> u64 {
+    subscribers(redis, "notifications")
+}
+
+impl Scene {
+    fn block(&mut self, piece: usize) -> &mut Vec<String> {
+        match &mut self.printed.0[piece] {
+            Piece::Block(block) => &mut block.lines,
+            Piece::Text(line) => panic!("'{line}' is no console block"),
+        }
+    }
+
+    /// Does what the text says, in its order.
+    fn follow(&mut self, line: &str) {
+        let mut clauses = line.split("terminal ");
+        let mut before = clauses.next().unwrap_or_default();
+        for clause in clauses {
+            let number: String = clause.chars().take_while(char::is_ascii_digit).collect();
+            let terminal = format!("terminal-{number}");
+            let after = &clause[number.len()..];
+            if before.to_lowercase().ends_with("press ctrl+c in ") {
+                self.press_ctrl_c(&terminal);
+            } else if before.to_lowercase().ends_with("press ctrl+z in ") {
+                let at = self.position(&terminal);
+                self.running[at].process.leashed().signal(Signal::STOP);
+            } else if before.to_lowercase().ends_with("type `fg` in ") {
+                let at = self.position(&terminal);
+                self.running[at].process.leashed().signal(Signal::CONT);
+            } else if let Some(text) = after.strip_prefix(" shows \"") {
+                self.wait_until_it_shows(&terminal, text.split('"').next().unwrap_or_default());
+            } else if after.starts_with(" is back at its prompt") {
+                let at = self.position(&terminal);
+                let running = self.running.remove(at);
+                self.end(running);
+            }
+            before = after;
+        }
+    }
+
+    fn press_ctrl_c(&mut self, terminal: &str) {
+        self.receive_all();
+        let at = self.position(terminal);
+        let mut running = self.running.remove(at);
+        self.block(running.piece).push("^C".to_owned());
+        // As the terminal does it: to everything that the command line has started.
+        running.process.leashed().signal(Signal::INT);
+        self.end(running);
+    }
+
+    fn wait_until_it_shows(&mut self, terminal: &str, text: &str) {
+        let start = Instant::now();
+        let piece = self.running[self.position(terminal)].piece;
+        loop {
+            self.read_all();
+            if self.block(piece).iter().any(|line| line.contains(text)) {
+                return;
+            }
+            let shown = self.block(piece).join("\n");
+            assert!(start.elapsed() < PATIENCE, "no '{text}' in:\n{shown}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn type_commands(&mut self, piece: usize, block: &Block) {
+        for command in block.lines.iter().filter(|line| line.starts_with("$ ")) {
+            self.block(piece).push(command.clone());
+            let is_piped = command.contains('|');
+            let before = self.redis.as_ref().filter(|_| is_piped).map(subscribed);
+            let running = self.start(piece, &block.terminal, &command[2..]);
+            let stays =
+                ["subscriber", "redis_crate_alone", "cargo redis", "get_message", "forever"]
+                    .iter()
+                    .any(|program| command.contains(program));
+            if !stays {
+                self.end(running);
+                continue;
+            }
+            self.running.push(running);
+            if is_piped {
+                self.wait_until_more_are_subscribed_than(before.unwrap());
+            } else {
+                self.wait_until_ready();
+            }
+        }
+    }
+
+    fn start(&mut self, piece: usize, terminal: &str, command: &str) -> Running {
+        let mut shell = without_developers_own(Command::new("sh"));
+        shell
+            .args([
+                "-c",
+                &format!("{SHELL}\n{}", command.replace(":6379", &format!(":{}", self.port))),
+            ])
+            .env("BINARIES", folder_of(&service_command("subscriber")))
+            .env("EXAMPLES", folder_of(&example_command("get_message")))
+            .env("DEMO", demo(&[]).get_program())
+            .env("PORT", self.port.to_string())
+            .env("REDIS_URL", format!("redis://localhost:{}", self.port));
+        let (stdout, lines) = channel();
+        let stderr = stdout.clone();
+        let process = Process::start(
+            &mut shell,
+            move |line| drop(stdout.send(line)),
+            move |line| drop(stderr.send(line)),
+        )
+        .unwrap();
+        Running { terminal: terminal.to_owned(), piece, process, lines }
+    }
+
+    /// Waits until the program that was started last has said that it is, or why it is not.
+    fn wait_until_ready(&mut self) {
+        let running = self.running.pop().unwrap();
+        loop {
+            let line = running.lines.recv_timeout(PATIENCE).expect("it says nothing");
+            let starts = |start: &&str| line.starts_with(start);
+            let ready =
+                ["Subscribed ", "No message", "Published", r#"{"type":"#].iter().any(starts)
+                    || line.contains(" is ready on ");
+            let failed = line.starts_with("error: ");
+            self.show(running.piece, line);
+            if failed {
+                return self.end(running);
+            }
+            if ready {
+                return self.running.push(running);
+            }
+        }
+    }
+
+    /// Where somebody else reads its lines, Redis can tell.
+    fn wait_until_more_are_subscribed_than(&self, before: u64) {
+        let start = Instant::now();
+        while subscribed(self.redis.as_ref().unwrap()) <= before {
+            assert!(start.elapsed() < PATIENCE, "not subscribed");
+        }
+    }
+
+    /// The page shows the port that its readers have.
+    fn show(&mut self, piece: usize, line: String) {
+        let line = line.replace(&format!(":{}", self.port), ":6379");
+        self.block(piece).push(line);
+    }
+
+    /// Reads what a program says until it ends.
+    fn end(&mut self, mut running: Running) {
+        running.process.leashed().wait(PATIENCE).expect("the program does not end");
+        running.process.hear_all();
+        for line in running.lines.try_iter().collect::<Vec<_>>() {
+            self.show(running.piece, line);
+        }
+    }
+
+    /// Ends what still runs, Redis last, so that all that it said before is read. Its goodbye
+    /// does not belong to the section any more.
+    fn finish(&mut self) {
+        self.running.sort_by_key(|running| running.terminal == "terminal-0");
+        for mut running in std::mem::take(&mut self.running) {
+            running.process.leashed().signal(Signal::INT);
+            let piece = running.piece;
+            let before = self.block(piece).len();
+            self.end(running);
+            let goodbye = |line: &String| {
+                ["Unsubscribing", "Publisher shutting", "Stopped.", r#"{"type":"unsub"#]
+                    .iter()
+                    .any(|start| line.starts_with(start))
+                    // Where the Ctrl+C has ended the other program of a pipe first.
+                    || line.contains(" while ending: ")
+            };
+            let lines = self.block(piece);
+            if let Some(at) = lines.iter().skip(before).position(goodbye) {
+                lines.truncate(before + at);
+            }
+        }
+    }
+
+    fn position(&self, terminal: &str) -> usize {
+        let at = self.running.iter().rposition(|running| running.terminal == terminal);
+        at.unwrap_or_else(|| panic!("nothing runs in {terminal}"))
+    }
+
+    fn read_all(&mut self) {
+        for at in 0..self.running.len() {
+            for line in self.running[at].lines.try_iter().collect::<Vec<_>>() {
+                self.show(self.running[at].piece, line);
+            }
+        }
+    }
+
+    /// Waits until the subscribers have shown as many messages as Redis counted receivers.
+    fn receive_all(&mut self) {
+        let start = Instant::now();
+        loop {
+            self.read_all();
+            let messages = shape::messages(&self.printed);
+            if messages.are_lost_on_purpose || messages.all_received() {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{messages:#?}\n{}", self.printed.text());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}

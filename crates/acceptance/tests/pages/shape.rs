@@ -1,0 +1,89 @@
+//! What must be the same on the page and in the run, and what may differ.
+
+use std::collections::BTreeMap;
+
+use crate::page::{Block, Piece, Section};
+use acceptance::line::shape_of;
+
+/// The section with everything that differs from run to run replaced by what it is.
+pub fn of(section: &Section) -> String {
+    let is_about_loss = messages(section).are_lost_on_purpose;
+    let shape = section.0.iter().map(|piece| match piece {
+        Piece::Text(_) => piece.clone(),
+        Piece::Block(block) => {
+            let mut block = of_block(block);
+            if is_about_loss {
+                // How often a message was tried before the reader went on is a matter of time.
+                block.lines.dedup();
+            }
+            Piece::Block(block)
+        }
+    });
+    Section(shape.collect()).text()
+}
+
+fn of_block(block: &Block) -> Block {
+    let lines = block.lines.iter().map(|line| shape_of(line));
+    // stdout and stderr meet in a terminal in no certain order: the logs are compared apart.
+    let (logs, mut lines): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with("<time>"));
+    if block.lines.iter().any(|line| line.starts_with("$ cargo demo")) {
+        // Four processes at a time.
+        lines.sort();
+    }
+    lines.extend(logs);
+    // As often as it takes until the next command is typed.
+    lines.dedup_by(|line, last| line == last && line.starts_with("No message yet"));
+    Block { terminal: block.terminal.clone(), lines }
+}
+
+/// How many receivers each message had, and how often it was received.
+#[derive(Debug, Default)]
+pub struct Messages {
+    published: BTreeMap<String, u64>,
+    received: BTreeMap<String, u64>,
+    /// An outage, or a reader that is too slow, is what the section is about.
+    pub are_lost_on_purpose: bool,
+}
+
+impl Messages {
+    pub fn all_received(&self) -> bool {
+        self.published.values().sum::<u64>() <= self.received.values().sum()
+    }
+}
+
+/// What one terminal published is what the others received.
+#[track_caller]
+pub fn assert_received_is_published(section: &Section) {
+    let Messages { mut published, received, are_lost_on_purpose } = messages(section);
+    published.retain(|_, &mut receivers| receivers > 0);
+    if !are_lost_on_purpose {
+        assert_eq!(published, received, "published and received in:\n{}", section.text());
+    }
+}
+
+pub fn messages(section: &Section) -> Messages {
+    let mut messages = Messages::default();
+    for line in section.blocks().flat_map(|block| &block.lines) {
+        // `cargo demo` puts the name of the service before each line.
+        let line = line.split_once(" | ").map_or(line.as_str(), |(_, line)| line);
+        let after_colon = || line.split_once("': ").or(line.split_once(": ")).unwrap().1;
+        if line.starts_with("Published") && line.ends_with(')') {
+            let (message, receivers) = after_colon().rsplit_once(" (").unwrap();
+            let receivers: u64 = receivers.split(' ').next().unwrap().parse().unwrap();
+            *messages.published.entry(message.to_owned()).or_default() += receivers;
+        } else if line.starts_with("Received on channel") || line.contains("' matched channel '") {
+            *messages.received.entry(after_colon().to_owned()).or_default() += 1;
+        } else if let Some(message) = line.strip_prefix("Received: ") {
+            *messages.received.entry(message.to_owned()).or_default() += 1;
+        } else if let Some((_, data)) = line.split_once(r#","data":""#) {
+            let message = data.trim_end_matches("\"}").to_owned();
+            *messages.received.entry(message).or_default() += 1;
+        } else if line.contains("not confirmed")
+            || line.contains("Missed ")
+            || line.contains(" | {")
+        {
+            messages.are_lost_on_purpose = true;
+        }
+    }
+    messages
+}

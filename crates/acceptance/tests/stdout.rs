@@ -1,0 +1,119 @@
+//! What happens when whoever reads a service's stdout is slow, stuck, or gone.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use acceptance::*;
+use local_redis::{Leashed, LocalRedis, Signal};
+
+#[test]
+fn ends_quietly_when_its_reader_has_gone() {
+    let redis = LocalRedis::start().unwrap();
+    let mut command = service_command("subscriber");
+    command.env("REDIS_URL", redis.url()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut subscriber = Leashed::spawn(&mut command).unwrap();
+    let mut line = String::new();
+    // As `subscriber | head -1`: one line is read, then the pipe is closed. No message comes.
+    BufReader::new(subscriber.child().stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(subscriber.wait(PATIENCE).unwrap().code(), Some(0));
+    let stderr = BufReader::new(subscriber.child().stderr.take().unwrap());
+    assert_eq!(stderr.lines().count(), 0);
+}
+
+/// A subscriber whose stdout nobody reads, after so many messages that it had to drop some.
+/// Returns how many were published.
+fn blocked_subscriber(redis: &LocalRedis) -> (Leashed, u64) {
+    let mut command: Command = service_command("subscriber");
+    command.arg("--json").env("REDIS_URL", redis.url()).env("RUST_LOG", "debug");
+    let mut subscriber =
+        Leashed::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap();
+    let start = Instant::now();
+    while subscribers(redis, "notifications") == 0 {
+        assert!(start.elapsed() < PATIENCE, "not subscribed");
+    }
+    let log = BufReader::new(subscriber.child().stderr.take().unwrap());
+    let drops = std::thread::spawn(move || {
+        log.lines().map(Result::unwrap).find(|line| line.contains("dropping messages"))
+    });
+    let mut published = 0;
+    while !drops.is_finished() {
+        assert!(start.elapsed() < PATIENCE, "{published} messages, none dropped");
+        flood(redis, 1000);
+        published += 1000;
+    }
+    assert!(drops.join().unwrap().is_some(), "the subscriber has ended");
+    (subscriber, published)
+}
+
+/// Publishes as fast as Redis takes it.
+fn flood(redis: &LocalRedis, messages: u64) {
+    let mut connection = connection(redis);
+    for _ in 0..messages / 1000 {
+        let mut pipe = redis::pipe();
+        for _ in 0..1000 {
+            pipe.cmd("PUBLISH").arg("notifications").arg("x").ignore();
+        }
+        pipe.query::<()>(&mut connection).unwrap();
+    }
+}
+
+#[test]
+fn a_reader_that_keeps_up_misses_nothing_in_a_flood() {
+    let redis = LocalRedis::start().unwrap();
+    let subscriber = subscriber(&redis);
+    // More than the inbox holds.
+    flood(&redis, 150_000);
+    for _ in 0..150_000 {
+        subscriber.shows("Received on channel 'notifications': x");
+    }
+}
+
+#[test]
+fn a_reader_that_is_too_slow_is_told_how_many_it_missed() {
+    let redis = LocalRedis::start().unwrap();
+    let (mut subscriber, published) = blocked_subscriber(&redis);
+    publish(&redis, b"notifications", b"last");
+    let stdout = BufReader::new(subscriber.child().stdout.take().unwrap());
+    let (mut received, mut missed) = (0, 0);
+    // Until all is accounted for: the last one is read or missed like any other.
+    for line in stdout.lines().map(Result::unwrap) {
+        if line.starts_with(r#"{"type":"message","#) {
+            received += 1;
+        } else if let Some(rest) = line.strip_prefix(r#"{"type":"missed","count":"#) {
+            missed += rest.trim_end_matches('}').parse::<u64>().unwrap();
+        }
+        if received + missed == published + 1 {
+            break;
+        }
+    }
+    assert!(missed > 0, "received {received}");
+    assert!(received >= 65_536, "received {received}");
+}
+
+#[test]
+fn a_stdout_that_nobody_reads_does_not_stop_the_end() {
+    let redis = LocalRedis::start().unwrap();
+    let (mut subscriber, _) = blocked_subscriber(&redis);
+    subscriber.signal(Signal::TERM);
+    assert_eq!(subscriber.wait(PATIENCE).unwrap().code(), Some(0));
+    nobody_is_subscribed(&redis);
+}
+
+#[test]
+fn a_stdout_that_takes_nothing_is_an_error() {
+    let redis = LocalRedis::start().unwrap();
+    for (service, arguments) in [("publisher", &["--count", "3"][..]), ("subscriber", &[])] {
+        let mut command = service_command(service);
+        command.args(arguments).env("REDIS_URL", redis.url());
+        // Not on macOS, which has no such device.
+        let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else { return };
+        let output = command.stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.starts_with("error: cannot write to stdout: "), "{stderr}");
+    }
+}
