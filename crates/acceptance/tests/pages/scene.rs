@@ -17,6 +17,7 @@ use local_redis::{LocalRedis, Signal};
 
 use crate::page::{Block, Piece, Section};
 use crate::shape;
+use acceptance::line::without_the_servers_words;
 use acceptance::*;
 
 /// The commands of the pages, without cargo between, and on the section's own Redis.
@@ -217,9 +218,10 @@ impl Scene {
         }
     }
 
-    /// The page shows the port that its readers have.
+    /// The page shows the port that its readers have, and no sentence that only one version of
+    /// Redis says.
     fn show(&mut self, piece: usize, line: String) {
-        let line = line.replace(&format!(":{}", self.port), ":6379");
+        let line = without_the_servers_words(&line.replace(&format!(":{}", self.port), ":6379"));
         self.block(piece).push(line);
     }
 
