@@ -107,8 +107,12 @@ impl Reader {
                 assert!(ended.status.success(), "$ {command}\n{ended:#?}");
                 return;
             }
-            let printed: Vec<_> =
-                ended.stdout.iter().map(|line| shape(line)).filter(is_the_programs).collect();
+            let printed: Vec<_> = ended
+                .stdout
+                .iter()
+                .map(|line| shape(line))
+                .filter(|line| is_the_programs(line))
+                .collect();
             let lines: Vec<_> = shown.lines.iter().map(|line| shape(line)).collect();
             assert_eq!(printed, lines, "$ {command}");
         }
@@ -191,7 +195,7 @@ fn shows(printed: &[String], shown: &Shown) -> bool {
     lines.all(|line| printed.contains(&shape(line)))
 }
 
-fn is_the_programs(line: &String) -> bool {
+fn is_the_programs(line: &str) -> bool {
     !line.is_empty() && !PROGRESS.iter().any(|start| line.trim_start().starts_with(start))
 }
 
