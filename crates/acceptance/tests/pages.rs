@@ -1,24 +1,33 @@
-//! The console blocks of the README and of docs/*.md, executed and compared.
+//! The pages of the project: README.md, docs/*.md and the other Markdown files.
 //!
 //! A block ```` ```console terminal-1 ```` shows commands and what they print. The blocks of a
 //! section run beside one private Redis, in the order of the page, as a reader would type them
 //! (`pages/scene.rs`). Afterwards the section as it was printed is compared with the section as
-//! it is written (`pages/shape.rs`).
+//! it is written (`pages/shape.rs`). `UPDATE_PAGES=1 cargo test -p acceptance --test pages` writes
+//! the blocks anew.
 //!
-//! `UPDATE_PAGES=1 cargo test -p acceptance --test pages` writes the blocks anew.
+//! Code on a page is compared with its file (`pages/quotes.rs`), and links must lead somewhere
+//! (`pages/links.rs`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "pages/links.rs"]
+mod links;
 #[path = "pages/page.rs"]
 mod page;
+#[path = "pages/project.rs"]
+mod project;
+#[path = "pages/quotes.rs"]
+mod quotes;
 #[path = "pages/scene.rs"]
 mod scene;
 #[path = "pages/shape.rs"]
 mod shape;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use acceptance::{Parser, RedisPy};
 use libtest_mimic::{Arguments, Failed, Trial};
 use local_redis::Server;
 use page::Section;
@@ -30,63 +39,72 @@ fn main() -> ExitCode {
         // Each rewrites its section of a shared file.
         arguments.test_threads = Some(1);
     }
-    let has_real_redis =
-        Server::real().is_some() && Command::new("redis-cli").arg("--version").output().is_ok();
-    let real_redis_is_required = std::env::var_os("REQUIRE_REAL_REDIS").is_some_and(|r| r == "1");
-
+    let needs = Needs::look();
     let mut trials = Vec::new();
-    for file in files() {
-        for section in page::sections(&std::fs::read_to_string(&file).unwrap()) {
-            if !section.is_executed() {
-                continue;
-            }
-            let mut name = format!("{}: {}", file.file_name().unwrap().display(), section.title());
-            let ignored = section.needs_real_redis() && !has_real_redis;
-            if ignored {
-                name += " (needs redis-server and redis-cli)";
-            }
-            let file = file.clone();
-            let run = move || check(&file, &section, update);
-            trials
-                .push(Trial::test(name, run).with_ignored_flag(ignored && !real_redis_is_required));
+    for file in links::files() {
+        let name = file.strip_prefix(top()).unwrap().display().to_string();
+        let page = std::fs::read_to_string(&file).unwrap();
+        for section in page::sections(&page).into_iter().filter(Section::is_executed) {
+            let missing = needs.missing(&section);
+            let reason = missing.as_ref().map(|it| format!(" (needs {it})")).unwrap_or_default();
+            let trial = format!("{name}: {}{reason}", section.title());
+            let (file, python) = (file.clone(), needs.python());
+            let run = move || match missing {
+                Some(missing) => Err(format!("needs {missing}").into()),
+                None => check(&file, &section, python.as_deref(), update),
+            };
+            trials.push(Trial::test(trial, run).with_ignored_flag(!reason.is_empty()));
         }
+        let quoting = page.clone();
+        trials.push(Trial::test(format!("{name}: its code"), move || quotes::check(&quoting)));
+        trials.push(Trial::test(format!("{name}: its links"), move || links::check(&file)));
     }
-    trials.push(Trial::test("README.md: its Rust stands in the subscriber", shown_rust));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// What the README quotes is what the service does, line by line.
-fn shown_rust() -> Result<(), Failed> {
-    let top = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let page = std::fs::read_to_string(top.join("README.md"))?;
-    let source = std::fs::read_to_string(top.join("subscriber/src/main.rs"))?;
-    let (_, block) = page.split_once("```rust\n").ok_or("the README quotes no Rust")?;
-    let (block, _) = block.split_once("```").ok_or("the block does not end")?;
-    let mut source = source.lines().map(str::trim);
-    for line in block.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        if !source.any(|it| it == line) {
-            return Err(
-                format!("not in subscriber/src/main.rs, or in another order: {line}").into()
-            );
-        }
-    }
-    Ok(())
+/// The top folder of the clone.
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-fn files() -> Vec<PathBuf> {
-    let top = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut files = vec![top.join("README.md")];
-    for file in std::fs::read_dir(top.join("docs")).into_iter().flatten() {
-        let file = file.unwrap().path();
-        if file.extension().is_some_and(|extension| extension == "md") {
-            files.push(file);
-        }
-    }
-    files
+/// What some sections need.
+struct Needs {
+    real_redis: Result<(), String>,
+    redis_py: Result<RedisPy, String>,
 }
 
-fn check(file: &PathBuf, written: &Section, update: bool) -> Result<(), Failed> {
-    let printed = scene::run(written);
+impl Needs {
+    fn look() -> Needs {
+        let has_real_redis =
+            Server::real().is_some() && Command::new("redis-cli").arg("--version").output().is_ok();
+        let is_required = std::env::var_os("REQUIRE_REAL_REDIS").is_some_and(|r| r == "1");
+        Needs {
+            real_redis: match has_real_redis || is_required {
+                true => Ok(()),
+                false => Err("redis-server and redis-cli".to_owned()),
+            },
+            redis_py: RedisPy::find_or_install(env!("CARGO_TARGET_TMPDIR"), Parser::Python),
+        }
+    }
+
+    fn missing(&self, section: &Section) -> Option<String> {
+        let real_redis = self.real_redis.as_ref().err().filter(|_| section.needs("a real Redis"));
+        let redis_py = self.redis_py.as_ref().err().filter(|_| section.needs("Python"));
+        real_redis.or(redis_py).cloned()
+    }
+
+    fn python(&self) -> Option<PathBuf> {
+        Some(PathBuf::from(self.redis_py.as_ref().ok()?.command().get_program()))
+    }
+}
+
+fn check(
+    file: &Path,
+    written: &Section,
+    python: Option<&Path>,
+    update: bool,
+) -> Result<(), Failed> {
+    let printed = scene::run(written, python);
     if update {
         let page = std::fs::read_to_string(file)?;
         std::fs::write(file, page.replace(&written.text(), &printed.text()))?;

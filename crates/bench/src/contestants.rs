@@ -119,7 +119,7 @@ impl Bench {
         eprintln!("Building the services ...");
         Ok(Bench {
             services: Binaries::build(&SERVICES)?,
-            examples: Binaries::build_examples(&["pubsub"])?,
+            examples: Binaries::build_examples(&["lessons", "pubsub"])?,
             server: Server::find()?,
             python: match quick {
                 true => Err("left out by --quick".to_owned()),
@@ -178,7 +178,7 @@ impl Bench {
             (Floor, _) => floor::reader(kind, redis.port(), names)?,
             (Text, _) => self.services.command(service)?,
             (Json, _) => self.services.command(service)?,
-            (RedisCrate, _) => self.examples.command("redis_crate_alone")?,
+            (RedisCrate, _) => self.examples.command("subscriber")?,
             (RedisCli, _) => match tool("redis-cli", redis) {
                 Ok(command) => command,
                 Err(missing) => return Ok(Err(missing)),

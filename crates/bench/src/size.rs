@@ -16,7 +16,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
         let size = std::fs::metadata(bench.services.command(service)?.get_program())?.len();
         table.row([format!("`{service}`"), mebibytes(Some(size))]);
     }
-    let alone = bench.examples.command("redis_crate_alone")?;
+    let alone = bench.examples.command("subscriber")?;
     let size = std::fs::metadata(alone.get_program())?.len();
     table.row(["`redis_crate_alone`".to_owned(), mebibytes(Some(size))]);
     let image = format!("image `{IMAGE}` with all three services");
