@@ -25,11 +25,10 @@ mod scene;
 mod shape;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use acceptance::{Parser, RedisPy};
+use acceptance::{Need, Parser, RedisPy, is_required};
 use libtest_mimic::{Arguments, Failed, Trial};
-use local_redis::Server;
 use page::Section;
 
 fn main() -> ExitCode {
@@ -75,14 +74,12 @@ struct Needs {
 
 impl Needs {
     fn look() -> Needs {
-        let has_real_redis =
-            Server::real().is_some() && Command::new("redis-cli").arg("--version").output().is_ok();
-        let is_required = std::env::var_os("REQUIRE_REAL_REDIS").is_some_and(|r| r == "1");
+        let real_redis = match Need::redis_cli().is_met() || is_required("REQUIRE_REAL_REDIS") {
+            true => Ok(()),
+            false => Err("redis-server and redis-cli".to_owned()),
+        };
         Needs {
-            real_redis: match has_real_redis || is_required {
-                true => Ok(()),
-                false => Err("redis-server and redis-cli".to_owned()),
-            },
+            real_redis,
             redis_py: RedisPy::find_or_install(env!("CARGO_TARGET_TMPDIR"), Parser::Python),
         }
     }
