@@ -27,7 +27,7 @@ mod shape;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use acceptance::{Need, Parser, RedisPy, is_required};
+use acceptance::{Need, Parser, RedisPy};
 use libtest_mimic::{Arguments, Failed, Trial};
 use page::Section;
 
@@ -38,24 +38,35 @@ fn main() -> ExitCode {
         // Each rewrites its section of a shared file.
         arguments.test_threads = Some(1);
     }
-    let needs = Needs::look();
+    let redis_py = RedisPy::find_or_install(env!("CARGO_TARGET_TMPDIR"), Parser::Python);
+    let python = redis_py.as_ref().ok().map(|it| PathBuf::from(it.command().get_program()));
+    let redis_py = Need::new("REQUIRE_PYTHON", redis_py.err());
+    let redis_cli = Need::redis_cli();
+
     let mut trials = Vec::new();
     for file in links::files() {
         let name = file.strip_prefix(top()).unwrap().display().to_string();
         let page = std::fs::read_to_string(&file).unwrap();
         for section in page::sections(&page).into_iter().filter(Section::is_executed) {
-            let missing = needs.missing(&section);
-            let reason = missing.as_ref().map(|it| format!(" (needs {it})")).unwrap_or_default();
-            let trial = format!("{name}: {}{reason}", section.title());
-            let (file, python) = (file.clone(), needs.python());
-            let run = move || match missing {
-                Some(missing) => Err(format!("needs {missing}").into()),
-                None => check(&file, &section, python.as_deref(), update),
+            let need = match () {
+                () if section.needs("a real Redis") => redis_cli.clone(),
+                () if section.needs("Python") => redis_py.clone(),
+                () => Need::nothing(),
             };
-            trials.push(Trial::test(trial, run).with_ignored_flag(!reason.is_empty()));
+            let trial = format!("{name}: {}", section.title());
+            let (file, python) = (file.clone(), python.clone());
+            trials.push(
+                need.trial(&trial, move || check(&file, &section, python.as_deref(), update)),
+            );
         }
-        let quoting = page.clone();
-        trials.push(Trial::test(format!("{name}: its code"), move || quotes::check(&quoting)));
+        let quoting = file.clone();
+        trials.push(Trial::test(format!("{name}: its code"), move || {
+            let page = std::fs::read_to_string(&quoting)?;
+            if update {
+                std::fs::write(&quoting, quotes::updated(&page)?)?;
+            }
+            quotes::check(&std::fs::read_to_string(&quoting)?)
+        }));
         trials.push(Trial::test(format!("{name}: its links"), move || links::check(&file)));
     }
     libtest_mimic::run(&arguments, trials).exit_code()
@@ -64,35 +75,6 @@ fn main() -> ExitCode {
 /// The top folder of the clone.
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
-/// What some sections need.
-struct Needs {
-    real_redis: Result<(), String>,
-    redis_py: Result<RedisPy, String>,
-}
-
-impl Needs {
-    fn look() -> Needs {
-        let real_redis = match Need::redis_cli().is_met() || is_required("REQUIRE_REAL_REDIS") {
-            true => Ok(()),
-            false => Err("redis-server and redis-cli".to_owned()),
-        };
-        Needs {
-            real_redis,
-            redis_py: RedisPy::find_or_install(env!("CARGO_TARGET_TMPDIR"), Parser::Python),
-        }
-    }
-
-    fn missing(&self, section: &Section) -> Option<String> {
-        let real_redis = self.real_redis.as_ref().err().filter(|_| section.needs("a real Redis"));
-        let redis_py = self.redis_py.as_ref().err().filter(|_| section.needs("Python"));
-        real_redis.or(redis_py).cloned()
-    }
-
-    fn python(&self) -> Option<PathBuf> {
-        Some(PathBuf::from(self.redis_py.as_ref().ok()?.command().get_program()))
-    }
 }
 
 fn check(

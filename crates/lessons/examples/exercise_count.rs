@@ -18,8 +18,6 @@ async fn main() -> anyhow::Result<()> {
     let mut events = pubsub.listen();
     while let Some(event) = events.next().await {
         if let Event::PMessage { channel, payload, .. } = event {
-            let channel = String::from_utf8_lossy(&channel);
-            let payload = String::from_utf8_lossy(&payload);
             println!("{channel}: {payload}");
         }
     }

@@ -26,7 +26,7 @@ async fn next_order(url: &str) -> anyhow::Result<String> {
     loop {
         if let Some(Event::Message { payload, .. }) = pubsub.listen().next().await {
             pubsub.close().await;
-            return Ok(String::from_utf8_lossy(&payload).into_owned());
+            return Ok(payload.to_string());
         }
     }
 }

@@ -21,8 +21,7 @@ async fn main() -> anyhow::Result<()> {
     while let Some(event) = events.next().await {
         match event {
             Event::PMessage { channel, .. } => {
-                let channel = String::from_utf8_lossy(&channel).into_owned();
-                let count = counts.entry(channel.clone()).or_default();
+                let count = counts.entry(channel.to_string()).or_default();
                 *count += 1;
                 println!("{channel}: {count}");
             }

@@ -35,7 +35,7 @@ impl NearCache {
         match event {
             Event::Subscribe { .. } => self.subscribed = true,
             Event::Message { payload, .. } => {
-                self.values.remove(&*String::from_utf8_lossy(&payload));
+                self.values.remove(&payload.to_string());
             }
             // The message that is missing may be about any of them.
             Event::Missed { .. } => self.values.clear(),

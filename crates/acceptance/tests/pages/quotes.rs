@@ -1,6 +1,6 @@
 //! Code on a page is the code of a file.
 //!
-//! - ```` ```rust file=subscriber/src/main.rs ```` shows the whole file.
+//! - ```` ```rust file=subscriber/src/main.rs ```` shows the whole file (UPDATE_PAGES=1 writes it).
 //! - ```` ```python part-of=... ```` shows a part of it. A line `...` stands for lines that are
 //!   left out, and the indentation may differ.
 //! - ```` ```rust save-as=first/src/main.rs ```` and ```` ```yaml step-1.yml ```` are files of the
@@ -28,6 +28,22 @@ pub fn check(page: &str) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// The page with the files as they are now.
+pub fn updated(page: &str) -> Result<String, Failed> {
+    let mut updated = String::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        updated += &format!("{line}\n");
+        if line.starts_with("```")
+            && let Some((_, path)) = line.split_once(" file=")
+        {
+            lines.by_ref().take_while(|&line| line != "```").for_each(drop);
+            updated += &format!("{}```\n", read(path)?);
+        }
+    }
+    Ok(updated)
 }
 
 fn read(path: &str) -> Result<String, Failed> {

@@ -3,7 +3,8 @@
 //!
 //! A subscriber keeps running in its terminal. The text says what else to do, in these words:
 //! - `Press Ctrl+C in terminal 1`
-//! - `terminal 1 shows "some text"`: what the reader waits for before going on
+//! - `terminal 1 shows "some text"`: what the reader waits for before going on; with `again` after
+//!   it, for the second line of that text
 //! - `terminal 1 is back at its prompt`: the program there has ended by itself
 //! - `Press Ctrl+Z in terminal 1`, `type `fg` in terminal 1`
 //!
@@ -145,7 +146,9 @@ impl Scene {
                 let at = self.position(&terminal);
                 self.running[at].process.leashed().signal(Signal::CONT);
             } else if let Some(text) = after.strip_prefix(" shows \"") {
-                self.wait_until_it_shows(&terminal, text.split('"').next().unwrap_or_default());
+                let (text, then) = text.split_once('"').unwrap_or((text, ""));
+                let times = if then.starts_with(" again") { 2 } else { 1 };
+                self.wait_until_it_shows(&terminal, text, times);
             } else if after.starts_with(" is back at its prompt") {
                 let at = self.position(&terminal);
                 let running = self.running.remove(at);
@@ -165,12 +168,13 @@ impl Scene {
         self.end(running);
     }
 
-    fn wait_until_it_shows(&mut self, terminal: &str, text: &str) {
+    fn wait_until_it_shows(&mut self, terminal: &str, text: &str, times: usize) {
         let start = Instant::now();
         let piece = self.running[self.position(terminal)].piece;
         loop {
             self.read_all();
-            if self.block(piece).iter().any(|line| line.contains(text)) {
+            let lines = self.block(piece).iter().filter(|line| line.contains(text));
+            if lines.count() >= times {
                 return;
             }
             let shown = self.block(piece).join("\n");
