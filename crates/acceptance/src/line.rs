@@ -21,7 +21,7 @@ pub fn shape_of(line: &str) -> String {
     if line.starts_with("$ ") {
         return line.to_owned();
     }
-    let mut line = line.to_owned();
+    let mut line = without_the_servers_words(line);
     for random in RANDOM {
         line = line.replace(random, "<at random>");
     }
@@ -42,6 +42,19 @@ pub fn shape_of(line: &str) -> String {
     line = replace_number_after(&line, "\"gap_ms\":", "<number>");
     line = replace_number_after(&line, "\"attempts\":", "<number>");
     replace_number_after(&line, "Missed ", "<number>")
+}
+
+/// The line with `...` for the server's sentence after an error code, which differs between
+/// versions of Redis and Valkey.
+pub fn without_the_servers_words(line: &str) -> String {
+    for code in ["NOAUTH ", "NOPERM ", "WRONGPASS "] {
+        if let Some((start, words)) = line.split_once(code) {
+            // Of a message that was not confirmed, or of an event in JSON.
+            let end = [")", "\"}"].into_iter().find(|end| words.ends_with(end)).unwrap_or("");
+            return format!("{start}{code}...{end}");
+        }
+    }
+    line.to_owned()
 }
 
 fn replace_number_after(line: &str, before: &str, what: &str) -> String {

@@ -124,10 +124,11 @@ pub fn service_command(name: &str) -> Command {
     without_developers_own(binaries.command(name).unwrap())
 }
 
-/// The command that runs an example of `crates/pubsub`.
+/// The command that runs an example of `crates/lessons` or `crates/pubsub`.
 pub fn example_command(name: &str) -> Command {
     static EXAMPLES: OnceLock<Binaries> = OnceLock::new();
-    let examples = EXAMPLES.get_or_init(|| Binaries::build_examples(&["pubsub"]).unwrap());
+    let examples =
+        EXAMPLES.get_or_init(|| Binaries::build_examples(&["lessons", "pubsub"]).unwrap());
     without_developers_own(examples.command(name).unwrap())
 }
 

@@ -45,32 +45,32 @@ const EXPERIMENTS: [Experiment; 6] = [
         kind: Kind::Consumers,
         name: "consumers",
         question: "10 messages, 2 consumers: each gets",
-        follows: "To tell everybody, take Pub/Sub; to share out work, a List or a Stream's group.",
+        follows: "To tell everyone, use Pub/Sub. To share out work, use a List or a Stream's group.",
     },
     Experiment {
         kind: Kind::Groups,
         name: "groups",
         question: "8 messages, 2 groups of 2 consumers: each gets",
-        follows: "Only a Stream tells every group everything and shares it out inside each.",
+        follows: "Only a Stream gives each group all messages and shares them out inside it.",
     },
     Experiment {
         kind: Kind::Death,
         name: "death",
         question: "2 messages taken, 1 acknowledged, then death: the next consumer gets",
-        follows: "Work that must not get lost needs a List or a Stream, and somebody who claims \
-                  what the dead left (LMOVE, XAUTOCLAIM).",
+        follows: "Work that must not get lost needs a List or a Stream, and a consumer that \
+                  claims what a dead one left (LMOVE, XAUTOCLAIM).",
     },
     Experiment {
         kind: Kind::History,
         name: "history",
-        question: "10 messages, all dealt with: a newcomer gets",
-        follows: "Only a Stream can be read again by somebody who comes later.",
+        question: "10 messages, all finished: a newcomer gets",
+        follows: "Only a Stream can be read again later.",
     },
     Experiment {
         kind: Kind::Left,
         name: "left",
-        question: "30 messages, all dealt with: left in Redis",
-        follows: "Only a Stream keeps what was dealt with, and must be trimmed (here to 20).",
+        question: "30 messages, all finished: left in Redis",
+        follows: "Only a Stream keeps finished messages, so trim it (here to 20).",
     },
 ];
 
