@@ -104,7 +104,9 @@ impl Reader {
         } else {
             let ended = self.start(command).end();
             if shown.lines.is_empty() {
-                assert!(ended.status.success(), "$ {command}\n{ended:#?}");
+                // The container can end before the redis-cli in it that told it to.
+                let killed = command.ends_with(" SHUTDOWN") && ended.status.code() == Some(137);
+                assert!(ended.status.success() || killed, "$ {command}\n{ended:#?}");
                 return;
             }
             let printed: Vec<_> = ended
