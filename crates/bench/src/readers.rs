@@ -88,7 +88,7 @@ impl Bench {
         eprintln!("Building the services ...");
         Ok(Bench {
             services: Binaries::build(&SERVICES)?,
-            examples: Binaries::build_examples(&["pubsub"])?,
+            examples: Binaries::build_examples(&["lessons"])?,
             server: Server::find()?,
             python: match quick {
                 true => Err("left out by --quick".to_owned()),
@@ -142,7 +142,7 @@ impl Bench {
         let mut command = match reader {
             Reader::Raw => raw::reader(kind, redis.port())?,
             Reader::Text(_) | Reader::Json(_) => self.services.command(service)?,
-            Reader::RedisCrate => self.examples.command("redis_crate_alone")?,
+            Reader::RedisCrate => self.examples.command("subscriber")?,
             Reader::RedisCli => redis_tool("redis-cli", redis),
             Reader::Python => self.python()?.command(),
             Reader::Rival { program, .. } => Command::new(program),
