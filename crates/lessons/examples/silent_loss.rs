@@ -15,7 +15,7 @@ async fn main() -> anyhow::Result<()> {
     loop {
         let order = next_order(&url).await?;
         println!("Packing: {order}");
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
     }
 }
 

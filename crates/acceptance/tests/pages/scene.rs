@@ -11,6 +11,7 @@
 //! A section with `cargo new` is about a project of the reader's own. It gets a temporary folder
 //! (`pages/project.rs`), and its cargo commands are the real ones.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
@@ -73,6 +74,8 @@ struct Scene {
     running: Vec<Running>,
     project: Option<Project>,
     python: Option<PathBuf>,
+    /// What was exported in each terminal.
+    exports: HashMap<String, String>,
 }
 
 /// A program that runs in a terminal, and the piece of the section that shows it.
@@ -100,6 +103,7 @@ pub fn run(section: &Section, python: Option<&Path>) -> Section {
         running: Vec::new(),
         project: section.has_command("cargo new").then(Project::new),
         python: python.map(Path::to_owned),
+        exports: HashMap::new(),
     };
     for (index, piece) in section.0.iter().enumerate() {
         match piece {
@@ -192,6 +196,11 @@ impl Scene {
                 project.change_folder(&block.terminal, folder);
                 continue;
             }
+            if command.starts_with("$ export ") {
+                let exports = self.exports.entry(block.terminal.clone()).or_default();
+                *exports += &format!("{}\n", &command[2..]);
+                continue;
+            }
             let is_piped = command.contains('|');
             let before = self.redis.as_ref().filter(|_| is_piped).map(subscribed);
             let running = self.start(piece, &block.terminal, &command[2..]);
@@ -218,7 +227,8 @@ impl Scene {
         let python = self.python.as_deref().unwrap_or(Path::new("python3"));
         // A terminal gets redis-cli's answers with their types, a pipe without.
         let format = if command.contains('|') { "" } else { "--no-raw" };
-        let command = command
+        let exports = self.exports.get(terminal).map_or("", String::as_str);
+        let command = format!("{exports}{command}")
             .replace(":6379", &format!(":{}", self.port))
             .replace(".venv/bin/python ", &format!("{} ", python.display()));
         match &self.project {

@@ -30,6 +30,11 @@ fn of_block(block: &Block) -> Block {
         // Four processes at a time.
         lines.sort();
     }
+    // A message that matches several patterns comes once for each, in no certain order.
+    let tail = |line: &String| line.split_once(" matched ").map(|(_, tail)| tail.to_owned());
+    for same in lines.chunk_by_mut(|line, next| tail(line).is_some() && tail(line) == tail(next)) {
+        same.sort();
+    }
     lines.extend(logs);
     // How far a flood is, on a slow machine.
     lines.retain(|line| !(line.contains(" of ") && line.ends_with(" published")));
