@@ -36,6 +36,8 @@ fn of_block(block: &Block) -> Block {
         same.sort();
     }
     lines.extend(logs);
+    // How far a flood is, on a slow machine.
+    lines.retain(|line| !(line.contains(" of ") && line.ends_with(" published")));
     // As often as it takes until the next command is typed.
     lines.dedup_by(|line, last| line == last && line.starts_with("No message yet"));
     Block { terminal: block.terminal.clone(), lines }
