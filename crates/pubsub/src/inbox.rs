@@ -95,10 +95,10 @@ impl Queue {
         let is_message = |waiting: &Waiting| waiting.event.message_bytes().is_some();
         let from = self.waiting.iter().rposition(is_message).map_or(0, |last| last + 1);
         let is_loss = |waiting: &Waiting| matches!(waiting.event, Event::Disconnected { .. });
-        if !self.waiting.range(from..).any(is_loss) {
-            return;
-        }
-        for waiting in self.waiting.split_off(from) {
+        // What comes before it belongs to an outage whose beginning was read.
+        let Some(first) = self.waiting.range(from..).position(is_loss) else { return };
+        let mut refused = Vec::new();
+        for waiting in self.waiting.split_off(from + first) {
             match waiting.event {
                 Event::Disconnected { .. } => {}
                 Event::Reconnected { gap, attempts } => {
@@ -107,8 +107,14 @@ impl Queue {
                 }
                 Event::Missed { count } => self.miss(count),
                 // This outage will report them again.
-                Event::Refused { .. } | Event::PRefused { .. } => {}
+                Event::Refused { channel: name, .. } | Event::PRefused { pattern: name, .. } => {
+                    refused.push(name);
+                }
                 _ if waiting.repeated => {}
+                // It was allowed again, and this outage will report that again, too.
+                Event::Subscribe { channel: ref name, .. }
+                | Event::PSubscribe { pattern: ref name, .. }
+                    if refused.contains(name) => {}
                 _ => self.waiting.push_back(waiting),
             }
         }

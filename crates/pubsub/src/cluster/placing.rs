@@ -79,9 +79,11 @@ impl ShardSubscriptions {
                 },
                 Answer::NoPermission(reason) => {
                     let error = refused([&channel], &reason);
-                    if !self.give_back(&channel, &error).await
-                        && self.channels.contains_key(&channel)
+                    while self.give_back(&error, |waiting| waiting.names().contains(&channel)).await
                     {
+                    }
+                    // It was wanted before.
+                    if self.channels.contains_key(&channel) {
                         self.is_refused(channel, reason);
                     }
                     continue;
@@ -92,7 +94,7 @@ impl ShardSubscriptions {
                         false => said(&error),
                     };
                     let error = refused([&channel], &reason);
-                    if !self.give_back(&channel, &error).await {
+                    if !self.give_back(&error, |waiting| waiting.new.contains(&channel)).await {
                         result = result.and(Err(error));
                     }
                     continue;
@@ -105,13 +107,21 @@ impl ShardSubscriptions {
         result
     }
 
-    /// All or nothing: if a request that is not answered yet has brought this channel, its other
-    /// new channels are given up, too, and its caller gets the error. Otherwise returns `false`.
-    async fn give_back(&mut self, channel: &ByteString, error: &Error) -> bool {
-        let brought_it = |unfinished: &Unfinished| unfinished.new.contains(channel);
-        let Some(position) = self.unfinished.iter().position(brought_it) else { return false };
+    /// All or nothing: the new channels of the first such request that is not answered yet are
+    /// given up, and its caller gets the error. If there is none, returns `false`.
+    async fn give_back(&mut self, error: &Error, is_it: impl Fn(&Unfinished) -> bool) -> bool {
+        let Some(position) = self.unfinished.iter().position(is_it) else { return false };
         let Unfinished { command, new } = self.unfinished.remove(position);
-        self.leave(&new).await;
+        let mut given_up = Vec::new();
+        for channel in new {
+            // Another request may wait for it as well.
+            let mut others = self.unfinished.iter_mut();
+            match others.find(|other| other.names().contains(&channel)) {
+                Some(other) => other.new.push(channel),
+                None => given_up.push(channel),
+            }
+        }
+        self.leave(&given_up).await;
         command.answer(Err(error.clone()));
         true
     }
@@ -127,8 +137,11 @@ impl ShardSubscriptions {
                 at_replicas.push((channel.clone(), node.clone()));
             }
         }
+        if at_replicas.is_empty() {
+            return;
+        }
         let Ok(primary) = self.nodes.anybody().await else { return };
-        if at_replicas.is_empty() || self.nodes.is_replica(&primary) {
+        if self.nodes.is_replica(&primary) {
             return;
         }
         let Some(link) = self.nodes.link(&primary) else { return };

@@ -36,14 +36,16 @@ impl ShardEvents {
     }
 
     pub(super) fn deliver(&self, node: &str, events: Vec<Event>) {
+        // Until all is in the inbox, so that nothing comes between; and before the inbox's own
+        // lock, as everywhere in this file.
+        let mut state = self.lock();
         let events = events.into_iter().filter(|event| match event {
             Event::Subscribe { channel, count } => {
-                let mut state = self.lock();
                 let held = state.held.as_mut();
                 held.map(|held| held.insert(channel.clone(), *count)).is_none()
             }
             Event::Unsubscribe { channel, .. } => {
-                let on_request = self.lock().leaving.remove(channel);
+                let on_request = state.leaving.remove(channel);
                 if !on_request {
                     // The slot has moved to another node. An error means that all is being closed.
                     let _ = self.moved.send((node.to_owned(), channel.clone()));
@@ -66,7 +68,8 @@ impl ShardEvents {
     }
 
     pub(super) fn disconnected(&self, reason: String) {
-        self.lock().held = Some(BTreeMap::new());
+        let mut state = self.lock();
+        state.held = Some(BTreeMap::new());
         self.inbox.push_all([Event::Disconnected { reason }]);
     }
 

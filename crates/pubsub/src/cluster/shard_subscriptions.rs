@@ -38,6 +38,12 @@ pub(super) struct Unfinished {
     pub(super) new: Vec<ByteString>,
 }
 
+impl Unfinished {
+    pub(super) fn names(&self) -> &[ByteString] {
+        &self.command.names
+    }
+}
+
 pub(crate) struct ShardSubscriptions {
     pub(super) nodes: Nodes,
     pub(super) events: Arc<ShardEvents>,
@@ -69,7 +75,16 @@ impl ShardSubscriptions {
         let deliver_to = events.clone();
         let deliver = Arc::new(move |node: &str, events| deliver_to.deliver(node, events));
         let mut nodes = Nodes::new(addresses, deliver);
-        nodes.anybody().await?;
+        nodes.deaf_too = false;
+        match nodes.anybody().await {
+            Err(error) if error.is_deaf() => {
+                tracing::warn!("{error}; there is no other");
+                nodes.deaf_too = true;
+                nodes.anybody().await?;
+                nodes.deaf_too = false;
+            }
+            result => drop(result?),
+        }
         Ok(ShardSubscriptions {
             nodes,
             events,
@@ -254,6 +269,10 @@ impl ShardSubscriptions {
             }
             self.unfinished.push(Unfinished { command, new });
         } else {
+            for Unfinished { command: waiting, new } in &mut self.unfinished {
+                waiting.names.retain(|name| !command.names.contains(name));
+                new.retain(|name| !command.names.contains(name));
+            }
             self.leave(&command.names).await;
             command.answer(Ok(()));
         }
