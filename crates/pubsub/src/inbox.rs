@@ -397,6 +397,32 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_that_is_half_read_keeps_its_end() {
+        let mut queue = bounded(10, 1000);
+        outage(&mut queue, 1);
+        assert_eq!(queue.pop(), Some(disconnected()));
+        for seconds in [2, 3] {
+            outage(&mut queue, seconds);
+        }
+        let confirmed = [subscribed("a"), subscribed("b")];
+        let first = [reconnected(1, 2)].into_iter().chain(confirmed.clone());
+        let merged = [disconnected(), reconnected(5, 4)].into_iter().chain(confirmed);
+        assert_eq!(drain(&mut queue), first.chain(merged).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn stays_small_if_each_outage_ends_with_a_refusal_that_is_taken_back() {
+        let mut queue = bounded(10, 1000);
+        for _ in 0..1000 {
+            queue.push(disconnected());
+            let refused = Event::Refused { channel: "a".into(), reason: "NOPERM".into() };
+            queue.reconnected(Duration::from_secs(1), 1, vec![refused]);
+            queue.push(subscribed("a"));
+        }
+        assert_eq!(queue.waiting.len(), 4);
+    }
+
+    #[test]
     fn stays_small_however_often_the_connection_comes_and_goes() {
         let mut queue = bounded(10, 1000);
         for _ in 0..1000 {

@@ -105,8 +105,6 @@ impl Subscriptions {
     }
 
     pub(crate) async fn run(mut self, mut closing: Closing) {
-        // Also if this task panics: whoever listens must not wait for ever.
-        let _closes = CloseWhenDropped(self.inbox.clone());
         tokio::select! {
             () = closing.begins() => {}
             () = self.stay_subscribed() => {}
@@ -322,14 +320,6 @@ impl Subscriptions {
             }
         };
         let _ = timeout(GOODBYE_TIMEOUT, goodbye).await;
-    }
-}
-
-pub(crate) struct CloseWhenDropped(pub(crate) Arc<Inbox>);
-
-impl Drop for CloseWhenDropped {
-    fn drop(&mut self) {
-        self.0.close();
     }
 }
 

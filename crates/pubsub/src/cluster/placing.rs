@@ -9,6 +9,7 @@ use crate::answer::{Answer, ask_for_each};
 use crate::error::{is_unknown_command, said};
 use crate::kind::quoted;
 use crate::link::Loss;
+use crate::subscriptions::Command;
 use crate::{ByteString, Error};
 
 /// Channels that another node owns, by that node's name.
@@ -58,7 +59,7 @@ impl ShardSubscriptions {
             }
         };
         let mut result = Ok(());
-        let mut given_up = Vec::new();
+        let (mut given_up, mut given_back) = (Vec::new(), Vec::new());
         for (channel, answer) in channels.into_iter().zip(answers) {
             let error = match answer {
                 Answer::Confirmed => {
@@ -79,8 +80,9 @@ impl ShardSubscriptions {
                 },
                 Answer::NoPermission(reason) => {
                     let error = refused([&channel], &reason);
-                    while self.give_back(&error, |waiting| waiting.names().contains(&channel)).await
-                    {
+                    let names_it = |waiting: &Unfinished| waiting.names().contains(&channel);
+                    while let Some(command) = self.give_back(names_it).await {
+                        given_back.push((command, error.clone()));
                     }
                     // It was wanted before.
                     if self.channels.contains_key(&channel) {
@@ -94,8 +96,9 @@ impl ShardSubscriptions {
                         false => said(&error),
                     };
                     let error = refused([&channel], &reason);
-                    if !self.give_back(&error, |waiting| waiting.new.contains(&channel)).await {
-                        result = result.and(Err(error));
+                    match self.give_back(|waiting| waiting.new.contains(&channel)).await {
+                        Some(command) => given_back.push((command, error)),
+                        None => result = result.and(Err(error)),
                     }
                     continue;
                 }
@@ -104,13 +107,16 @@ impl ShardSubscriptions {
             result = result.and(Err(refused([&channel], &said(&error))));
         }
         self.leave_node_on_request(node, &given_up).await;
+        for (command, error) in given_back {
+            command.answer(Err(error));
+        }
         result
     }
 
     /// All or nothing: the new channels of the first such request that is not answered yet are
-    /// given up, and its caller gets the error. If there is none, returns `false`.
-    async fn give_back(&mut self, error: &Error, is_it: impl Fn(&Unfinished) -> bool) -> bool {
-        let Some(position) = self.unfinished.iter().position(is_it) else { return false };
+    /// given up. Returns it, to be answered.
+    async fn give_back(&mut self, is_it: impl Fn(&Unfinished) -> bool) -> Option<Command> {
+        let position = self.unfinished.iter().position(is_it)?;
         let Unfinished { command, new } = self.unfinished.remove(position);
         let mut given_up = Vec::new();
         for channel in new {
@@ -122,8 +128,7 @@ impl ShardSubscriptions {
             }
         }
         self.leave(&given_up).await;
-        command.answer(Err(error.clone()));
-        true
+        Some(command)
     }
 
     /// A channel that is at a replica, for want of a primary when it was placed, moves to the

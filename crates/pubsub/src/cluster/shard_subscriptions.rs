@@ -17,7 +17,7 @@ use crate::addresses::Addresses;
 use crate::inbox::Inbox;
 use crate::link::Loss;
 use crate::outage::{Backoff, Outages};
-use crate::subscriptions::{CloseWhenDropped, Command, GOODBYE_TIMEOUT};
+use crate::subscriptions::{Command, GOODBYE_TIMEOUT};
 use crate::task::Closing;
 use crate::{ByteString, Error, Event};
 
@@ -47,7 +47,6 @@ impl Unfinished {
 pub(crate) struct ShardSubscriptions {
     pub(super) nodes: Nodes,
     pub(super) events: Arc<ShardEvents>,
-    inbox: Arc<Inbox>,
     /// Every channel that is wanted.
     pub(super) channels: BTreeMap<ByteString, Place>,
     /// The reasons of refusals that the reader knows, and refusals that it does not know yet.
@@ -71,7 +70,7 @@ impl ShardSubscriptions {
         commands: mpsc::Receiver<Command>,
     ) -> Result<ShardSubscriptions, Error> {
         let (signs, moved) = mpsc::unbounded_channel();
-        let events = Arc::new(ShardEvents::new(inbox.clone(), signs));
+        let events = Arc::new(ShardEvents::new(inbox, signs));
         let deliver_to = events.clone();
         let deliver = Arc::new(move |node: &str, events| deliver_to.deliver(node, events));
         let mut nodes = Nodes::new(addresses, deliver);
@@ -88,7 +87,6 @@ impl ShardSubscriptions {
         Ok(ShardSubscriptions {
             nodes,
             events,
-            inbox,
             channels: BTreeMap::new(),
             known_refusals: BTreeSet::new(),
             new_refusals: Vec::new(),
@@ -104,8 +102,6 @@ impl ShardSubscriptions {
     }
 
     pub(crate) async fn run(mut self, mut closing: Closing) {
-        // Also if this task panics: whoever listens must not wait for ever.
-        let _closes = CloseWhenDropped(self.inbox.clone());
         tokio::select! {
             () = closing.begins() => {}
             () = self.stay_subscribed() => {}
