@@ -218,6 +218,8 @@ fn shape(line: &str) -> String {
     if let Some((start, _)) = line.split_once(lookup) {
         line = format!("{start}{lookup}...");
     }
+    // In a container, localhost is also ::1, and a container may have no IPv6.
+    line = line.replace("Cannot assign requested address", "Connection refused");
     // Since when, in `ps`.
     if let Some((service, status)) = line.split_once(": Up ") {
         let health = status.find(" (").map_or("", |at| &status[at..]);
