@@ -1,5 +1,5 @@
 //! A section, played as a reader would: each command typed in its terminal, in the order of the
-//! page, by a real shell, beside a Redis of its own.
+//! page, by a real shell, beside a private Redis.
 //!
 //! A subscriber keeps running in its terminal. The text says what else to do, in these words:
 //! - `Press Ctrl+C in terminal 1`
@@ -39,7 +39,7 @@ cargo() {
       if [ "${1-}" = -- ]; then shift; fi
       exec "$program" "$@" ;;
     redis) exec "$BINARIES/local-redis" --port "$PORT" ;;
-    # What it builds stands on stderr, and differs from machine to machine.
+    # Stderr shows what it builds, which differs from machine to machine.
     demo*) shift; unset REDIS_URL; exec "$DEMO" "$@" 2>/dev/null ;;
     *)
       if [ -n "$IN_PROJECT" ]; then command cargo "$@"; return; fi
