@@ -23,6 +23,8 @@ mod quotes;
 mod scene;
 #[path = "pages/shape.rs"]
 mod shape;
+#[path = "pages/shell.rs"]
+mod shell;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

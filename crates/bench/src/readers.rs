@@ -62,7 +62,7 @@ impl Display for Reader {
             Reader::Text(Kind::Pattern) => "`pattern-subscriber`",
             Reader::Json(Kind::Channel) => "`subscriber --json`",
             Reader::Json(Kind::Pattern) => "`pattern-subscriber --json`",
-            Reader::RedisCrate => "`redis_crate_alone`",
+            Reader::RedisCrate => "redis crate alone (crates/lessons)",
             Reader::RedisCli => "`redis-cli --csv SUBSCRIBE`",
             Reader::Python => "Python: `subscriber.py`",
             Reader::Rival { name, version, .. } => {
@@ -88,7 +88,7 @@ impl Bench {
         eprintln!("Building the services ...");
         Ok(Bench {
             services: Binaries::build(&SERVICES)?,
-            examples: Binaries::build_examples(&["lessons"])?,
+            examples: Binaries::build_examples(&["pubsub", "lessons"])?,
             server: Server::find()?,
             python: match quick {
                 true => Err("left out by --quick".to_owned()),

@@ -49,7 +49,7 @@ const CHANNEL_READERS: [&str; 6] = [
     "raw reader",
     "`subscriber`",
     "`subscriber --json`",
-    "`redis_crate_alone`",
+    "redis crate alone (crates/lessons)",
     "`redis-cli --csv SUBSCRIBE`",
     "Python: `subscriber.py`",
 ];
