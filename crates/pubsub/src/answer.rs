@@ -26,6 +26,10 @@ pub(crate) async fn ask_for_each(
     command: &str,
     names: &[ByteString],
 ) -> Result<Vec<Answer>, String> {
+    if names.is_empty() {
+        // The redis crate calls it an error to send nothing.
+        return Ok(Vec::new());
+    }
     let commands = names.iter().map(|name| {
         let mut each = redis::cmd(command);
         each.arg(&**name);
