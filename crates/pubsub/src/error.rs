@@ -224,7 +224,8 @@ pub(crate) fn is_unknown_command(error: &RedisError) -> bool {
 pub(crate) fn said(error: &RedisError) -> String {
     let said = match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
-        _ => error.to_string(),
+        // The kind of the error means nothing to a reader.
+        _ => error.to_string().trim_end_matches(" - UnexpectedReturnType").to_owned(),
     };
     said.replace(char::is_control, " ")
 }
