@@ -119,7 +119,7 @@ impl Bench {
         eprintln!("Building the services ...");
         Ok(Bench {
             services: Binaries::build(&SERVICES)?,
-            examples: Binaries::build_examples(&["pubsub"])?,
+            examples: Binaries::build_examples(&["redis-pubsub-client"])?,
             server: Server::find()?,
             python: match quick {
                 true => Err("left out by --quick".to_owned()),

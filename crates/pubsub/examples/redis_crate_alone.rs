@@ -3,7 +3,7 @@
 //! hangs, it waits for ever.
 //!
 //! ```console
-//! $ cargo run -p pubsub --example redis_crate_alone
+//! $ cargo run -p redis-pubsub-client --example redis_crate_alone
 //! ```
 
 use anyhow::Context;

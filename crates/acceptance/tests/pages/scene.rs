@@ -23,7 +23,7 @@ use acceptance::*;
 const SHELL: &str = r#"
 cargo() {
   case "$*" in
-    "run -qp pubsub --example "*) shift 4; exec "$EXAMPLES/$1" ;;
+    "run -qp redis-pubsub-client --example "*) shift 4; exec "$EXAMPLES/$1" ;;
     "run -qp "*)
       program=$BINARIES/$3; shift 3
       if [ "${1-}" = -- ]; then shift; fi
