@@ -88,7 +88,7 @@ impl Bench {
         eprintln!("Building the services ...");
         Ok(Bench {
             services: Binaries::build(&SERVICES)?,
-            examples: Binaries::build_examples(&["pubsub", "lessons"])?,
+            examples: Binaries::build_examples(&["redis-pubsub-client", "lessons"])?,
             server: Server::find()?,
             python: match quick {
                 true => Err("left out by --quick".to_owned()),

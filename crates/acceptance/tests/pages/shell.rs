@@ -4,7 +4,7 @@
 pub const SHELL: &str = r#"
 cargo() {
   case "$*" in
-    "run -qp lessons --example "* | "run -qp pubsub --example "*)
+    "run -qp lessons --example "* | "run -qp redis-pubsub-client --example "*)
       program=$EXAMPLES/$5; shift 5
       if [ "${1-}" = -- ]; then shift; fi
       exec "$program" "$@" ;;
