@@ -1,6 +1,7 @@
 //! `cargo compare`: the same experiments with Pub/Sub, a List and a Stream, counted on a real
 //! Redis. `pubsub.rs`, `list.rs` and `stream.rs` are the examples of the three.
 
+mod clients;
 mod experiments;
 mod list;
 mod own_keys;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
@@ -24,7 +25,11 @@ use crate::own_keys::OwnKeys;
 /// Shows what Pub/Sub, a List and a Stream each do with the same messages
 #[derive(Parser)]
 #[command(name = "cargo compare", version, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+
     /// Print the table as Markdown
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
@@ -38,6 +43,12 @@ struct Args {
     redis_url: Option<String>,
 }
 
+#[derive(Subcommand)]
+enum What {
+    /// Shows what a lost connection does to this and other Redis clients (about 8 minutes)
+    Clients(clients::Args),
+}
+
 const EXAMPLES: &str = "\
 On a Redis that runs already it makes keys and channels under compare:<random>: only, and removes
 the keys at the end.
@@ -45,7 +56,8 @@ the keys at the end.
 Examples:
   cargo compare
   cargo compare --json
-  cargo compare --redis-url redis://localhost";
+  cargo compare --redis-url redis://localhost
+  cargo compare clients";
 
 /// It takes a second or two. A Redis that does not answer must not keep anybody longer.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -53,7 +65,12 @@ const LIMIT: Duration = Duration::from_secs(15);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    match compare(&args).await {
+    let result = match &args.what {
+        // It is done in threads, and an interrupt may end it at any time.
+        Some(What::Clients(args)) => clients::compare(args),
+        None => compare(&args).await,
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // With stderr gone too, the exit status is all that can be said.

@@ -1,0 +1,157 @@
+//! `cargo compare clients`: what a lost connection does to each client, counted in one run.
+
+mod client;
+mod fault;
+mod heard;
+mod network;
+mod page;
+mod publisher;
+mod run;
+
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::ValueEnum;
+use local_redis::Server;
+use serde::Serialize;
+
+use self::client::{CLIENTS, Client, Programs};
+use self::fault::Fault;
+use self::network::Network;
+use self::run::Seen;
+
+const CHANNEL: &str = "notifications";
+/// Between the starts of two clients: all at once would slow down each other.
+const STAGGER: Duration = Duration::from_millis(250);
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Write docs/clients.md
+    #[arg(long, conflicts_with_all = ["json", "client", "fault", "short"])]
+    markdown: bool,
+
+    /// Print a line of JSON for each client and fault
+    #[arg(long)]
+    json: bool,
+
+    /// Only this client (repeatable)
+    #[arg(long, value_name = "NAME", value_parser = CLIENTS.map(|client| client.key))]
+    client: Vec<String>,
+
+    /// Only this fault (repeatable)
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<Fault>,
+
+    /// Only the redis crate's get_async_pubsub and our subscriber, with the two shortest faults
+    #[arg(long, conflicts_with_all = ["client", "fault"])]
+    short: bool,
+}
+
+/// What came of a client and a fault.
+#[derive(Serialize)]
+struct Row {
+    #[serde(serialize_with = "key")]
+    client: Client,
+    #[serde(serialize_with = "fault")]
+    fault: Fault,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Seen(Seen),
+    Skipped(String),
+}
+
+fn key<S: serde::Serializer>(client: &Client, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(client.key)
+}
+
+fn fault<S: serde::Serializer>(fault: &Fault, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&fault.name())
+}
+
+impl Fault {
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+pub fn compare(args: &Args) -> anyhow::Result<()> {
+    let server = Server::real().context(fault::NO_SERVER)?;
+    let programs = match args.short {
+        true => Programs::build_short()?,
+        false => Programs::build_all()?,
+    };
+    let (clients, faults) = match args.short {
+        true => (vec!["ours".into(), "pubsub".into()], vec![Fault::Restart, Fault::Revoked]),
+        false => (args.client.clone(), args.fault.clone()),
+    };
+    let mut pairs = Vec::new();
+    for &fault in Fault::value_variants() {
+        let wanted = |client: &&Client| {
+            let has = if fault.needs_cluster() { client.cluster } else { client.single };
+            has && (clients.is_empty() || clients.iter().any(|key| key == client.key))
+        };
+        if faults.is_empty() || faults.contains(&fault) {
+            pairs.extend(CLIENTS.iter().filter(wanted).map(|client| (client, fault)));
+        }
+    }
+    ensure!(!pairs.is_empty(), "no such client has this fault");
+
+    let progress = Progress { done: AtomicUsize::new(0), all: pairs.len() };
+    let (alone, together): (Vec<_>, Vec<_>) =
+        pairs.into_iter().partition(|(_, fault)| *fault == Fault::Stall);
+    let mut rows = std::thread::scope(|scope| {
+        let start = |(number, (client, fault))| {
+            let (programs, progress) = (&programs, &progress);
+            scope.spawn(move || {
+                std::thread::sleep(STAGGER * number);
+                progress.row(client, fault, programs)
+            })
+        };
+        let running: Vec<_> = (0..).zip(together).map(start).collect();
+        running.into_iter().filter_map(|running| running.join().ok()).collect::<Vec<_>>()
+    });
+    // Their memory is measured, and Redis is kept busy.
+    rows.extend(alone.into_iter().map(|(client, fault)| progress.row(client, fault, &programs)));
+
+    if args.json {
+        for row in &rows {
+            writeln!(std::io::stdout(), "{}", serde_json::to_string(row)?)?;
+        }
+    } else if args.markdown {
+        page::write(&rows, &server)?;
+    } else {
+        write!(std::io::stdout(), "{}", page::tables(&rows))?;
+    }
+    Ok(())
+}
+
+struct Progress {
+    done: AtomicUsize,
+    all: usize,
+}
+
+impl Progress {
+    fn row(&self, client: &Client, fault: Fault, programs: &Programs) -> Row {
+        let missing = if fault == Fault::Dropped { Network::missing() } else { None };
+        let outcome = match missing {
+            Some(why) => Outcome::Skipped(why.to_owned()),
+            None => match run::run(client, fault, programs) {
+                Ok(seen) => Outcome::Seen(seen),
+                Err(error) => Outcome::Skipped(format!("failed: {error:#}")),
+            },
+        };
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        let (title, client_title) = (fault.title(), client.title());
+        let short = page::in_short(&outcome);
+        // A stderr that nobody reads is no reason to stop.
+        let _ = writeln!(std::io::stderr(), "{done}/{} {title}: {client_title}: {short}", self.all);
+        Row { client: *client, fault, outcome }
+    }
+}
