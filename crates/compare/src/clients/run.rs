@@ -42,9 +42,8 @@ pub enum State {
 
 /// For a client to start and to subscribe.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long to wait for messages again, and how long to watch once they are there.
+/// For messages to come again.
 pub const WATCH: Duration = Duration::from_secs(30);
-const SETTLED: Duration = Duration::from_secs(10);
 /// At the steady rate that is forty messages.
 const SILENT: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(20);
@@ -92,7 +91,7 @@ pub fn run(client: &Client, fault: Fault, programs: &Programs) -> anyhow::Result
         if fault != Fault::Stall {
             repaired = Instant::now();
         }
-        watched.watch(begun, repaired)
+        watched.watch()
     })?);
     let subscribers = stage.subscribers()?;
     watched.drain();
@@ -185,21 +184,16 @@ impl Watched {
         heard.iter().rev().find(is_message).map(|(when, _)| *when)
     }
 
-    /// Until messages have come for a while, or for too long none have.
-    fn watch(&mut self, begun: Instant, repaired: Instant) -> anyhow::Result<()> {
-        loop {
+    /// Looks on for the same time with every client, so that the counts can be compared.
+    fn watch(&mut self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < WATCH {
+            self.ended()?;
             sleep(POLL);
-            self.flowing = self.last_message().is_some_and(|last| last.elapsed() < SILENT);
-            if self.ended()?.is_some() {
-                self.flowing = false;
-                return Ok(());
-            }
-            let back = longest_silence(&lock(&self.heard), begun).end.max(repaired);
-            let settled = self.flowing && back.elapsed() > SETTLED;
-            if settled || repaired.elapsed() > WATCH {
-                return Ok(());
-            }
         }
+        let last = self.last_message();
+        self.flowing = self.status.is_none() && last.is_some_and(|last| last.elapsed() < SILENT);
+        Ok(())
     }
 
     /// Until nothing has come for a while.
