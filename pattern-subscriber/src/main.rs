@@ -1,13 +1,11 @@
 //! Prints every message of all channels that match a pattern, until Ctrl+C:
 //! `cargo run -p pattern-subscriber`.
 
-use std::io::{self, Write};
-use std::process::ExitCode;
+use std::io::Write;
 
 use clap::Parser;
-use futures_util::StreamExt;
 use pubsub::{Event, PubSub};
-use service::{Output, RedisArgs, Shutdown, json, plural, quoted, text};
+use service::{Output, RedisArgs, json, plural, quoted};
 
 /// Prints every message on all channels that match a pattern, until Ctrl+C
 #[derive(Parser)]
@@ -31,49 +29,39 @@ Examples:
   pattern-subscriber 'user:?' '*:done'   two patterns, quoted: the shell has its own *
   pattern-subscriber --json | jq .data   for other programs";
 
-fn main() -> ExitCode {
-    service::run(pattern_subscriber)
+#[tokio::main(worker_threads = 1)] // for the connection; the main thread prints
+async fn main() {
+    service::run(pattern_subscriber).await
 }
 
-async fn pattern_subscriber(args: Args, output: Output, shutdown: Shutdown) -> anyhow::Result<()> {
-    let pubsub = PubSub::connect(&args.redis.url()?).await?;
+async fn pattern_subscriber(args: Args, out: &mut Output) -> anyhow::Result<()> {
+    let pubsub = PubSub::connect(args.redis.url()?).await?;
     pubsub.psubscribe(&args.patterns).await?;
-
     if !args.json {
         let patterns = quoted(&args.patterns);
-        let line = format!("Pattern Subscriber: Subscribed to all channels matching {patterns}");
-        output.line(line).await?;
+        writeln!(out, "Pattern Subscriber: Subscribed to all channels matching {patterns}")?;
     }
-    let show = if args.json { json } else { text_line };
-    let mut events = pubsub.listen().take_until(shutdown.wait());
-    while let Some(event) = events.next().await {
-        output.print(|line| show(&event, line)).await?;
+
+    pubsub.close_when(service::shutdown()); // ends the loop below, after the last message
+    let mut events = pubsub.listen();
+    while let Some(event) = out.next(&mut events).await? {
+        match event {
+            event if args.json => json(&event, out)?,
+            Event::PSubscribe { pattern, .. } => {
+                writeln!(out, "Subscribed to pattern '{pattern}'")?
+            }
+            Event::PMessage { pattern, channel, payload } => {
+                writeln!(out, "Pattern '{pattern}' matched channel '{channel}': {payload}")?;
+            }
+            Event::Missed { count } => {
+                writeln!(out, "Missed {}: this reader was too slow.", plural(count, "message"))?;
+            }
+            _ => {} // lost and regained connections are in the log, on stderr
+        }
     }
 
     if !args.json {
-        output.line("Unsubscribing and shutting down.").await?;
-    }
-    pubsub.close().await;
-    // What arrived before Redis confirmed the unsubscribing is printed too.
-    while let Some(event) = pubsub.listen().next().await {
-        output.print(|line| show(&event, line)).await?;
+        writeln!(out, "Unsubscribing and shutting down.")?;
     }
     Ok(())
-}
-
-fn text_line(event: &Event, line: &mut Vec<u8>) -> io::Result<()> {
-    match event {
-        Event::PSubscribe { pattern, .. } => {
-            writeln!(line, "Subscribed to pattern '{}'", text(pattern))
-        }
-        Event::PMessage { pattern, channel, payload } => {
-            let (pattern, channel, payload) = (text(pattern), text(channel), text(payload));
-            writeln!(line, "Pattern '{pattern}' matched channel '{channel}': {payload}")
-        }
-        Event::Missed { count } => {
-            writeln!(line, "Missed {}: this reader was too slow.", plural(*count, "message"))
-        }
-        // A lost and a regained connection stand in the log, on stderr.
-        _ => Ok(()),
-    }
 }

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use clap::Parser;
-use service::RedisArgs;
+use pubsub::escape::escaped;
+use service::{RedisArgs, ShardedArgs};
 
 use crate::NOTIFICATIONS;
 
@@ -22,21 +23,34 @@ pub struct Args {
     #[arg(long, conflicts_with = "count")]
     pub forever: bool,
 
-    /// How long to wait between two messages, such as 2s or 100ms; 0s: as fast as Redis takes them
+    /// How long to wait between two messages, such as 2s or 100ms; 0s: not at all
     #[arg(long, value_name = "TIME", default_value = "2s")]
     #[arg(value_parser = humantime::parse_duration)]
     pub interval: Duration,
 
-    /// What to publish; picked at random where given several times
+    /// What to publish; if given several times, one is picked at random
     #[arg(long = "message", value_name = "TEXT", default_values = NOTIFICATIONS)]
     pub messages: Vec<String>,
 
-    /// Publish on the shard channels of these names, which pattern-subscriber can't hear (Redis 7)
-    #[arg(long)]
-    pub sharded: bool,
+    #[command(flatten)]
+    pub shards: ShardedArgs,
 
     #[command(flatten)]
     pub redis: RedisArgs,
+}
+
+impl Args {
+    pub fn count(&self) -> u64 {
+        if self.forever { u64::MAX } else { self.count }
+    }
+
+    /// The beginning of a line about a message. It names the channel only if there are several.
+    pub fn published(&self, channel: &str) -> String {
+        match self.channels.len() {
+            1 => "Published".to_owned(),
+            _ => format!("Published to '{}'", escaped(channel)),
+        }
+    }
 }
 
 // clap's own range would say "0 is not in 1..18446744073709551615".

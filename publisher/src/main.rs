@@ -1,17 +1,16 @@
 //! Publishes a random notification every two seconds, five times: `cargo run -p publisher`.
 
 mod args;
-mod messages;
 
-use std::pin::pin;
-use std::process::ExitCode;
+use std::io::Write;
 
 use anyhow::ensure;
 use args::Args;
-use futures_util::StreamExt;
-use messages::messages;
 use pubsub::Publisher;
-use service::{Output, Shutdown, channels, plural, text};
+use pubsub::escape::escaped;
+use rand::seq::IndexedRandom;
+use service::{Output, channels, is_shutting_down, plural};
+use tokio::time::timeout;
 
 const NOTIFICATIONS: [&str; 4] = [
     "New user registered!",
@@ -20,45 +19,48 @@ const NOTIFICATIONS: [&str; 4] = [
     "System maintenance scheduled for tonight.",
 ];
 
-fn main() -> ExitCode {
-    service::run(publisher)
+#[tokio::main(worker_threads = 1)] // for the connection; the main thread prints
+async fn main() {
+    service::run(publisher).await
 }
 
-async fn publisher(args: Args, output: Output, shutdown: Shutdown) -> anyhow::Result<()> {
-    let publisher = Publisher::connect(&args.redis.url()?).await?;
-    output.line(format!("Publisher: Sending messages to {}...", channels(&args.channels))).await?;
+async fn publisher(args: Args, out: &mut Output) -> anyhow::Result<()> {
+    let publisher =
+        Publisher::builder(args.redis.url()?).sharded(args.shards.sharded).connect().await?;
+    writeln!(out, "Publisher: Sending messages to {}...", channels(&args.channels))?;
+    out.flush()?;
 
-    publisher.close_when(shutdown.wait());
-    let messages = messages(&args, &publisher).take_until(shutdown.wait());
-    let mut answers = pin!(match args.sharded {
-        true => publisher.spublish_all(messages).left_stream(),
-        false => publisher.publish_all(messages).right_stream(),
-    });
+    publisher.close_when(service::shutdown()); // ends a publish that waits
     let mut unconfirmed = 0;
-    while let Some((channel, message, answer)) = answers.next().await {
-        let to = match args.channels.len() {
-            1 => String::new(),
-            _ => format!(" to '{}'", text(channel)),
-        };
-        match answer {
-            Ok(receivers) => {
-                let receivers = plural(receivers, "receiver");
-                output.line(format_args!("Published{to}: {} ({receivers})", text(message))).await?;
-            }
-            // Redis may have taken it or not. Sending it again could deliver it twice.
+    for (n, channel) in (0..args.count()).zip(args.channels.iter().cycle()) {
+        if args.interval.is_zero() {
+            publisher.connected().await; // in an outage, each message would only be lost
+        } else if n > 0 {
+            // Sleeps until Ctrl+C at most.
+            let _ = timeout(args.interval, service::shutdown()).await;
+        }
+        if is_shutting_down() {
+            break;
+        }
+        let Some(message) = args.messages.choose(&mut rand::rng()) else { break };
+        let shown = format!("{}: {}", args.published(channel), escaped(message));
+        match publisher.publish(channel, message).await {
+            Ok(receivers) => writeln!(out, "{shown} ({})", plural(receivers, "receiver"))?,
+            // Redis may have published it or not. A second attempt could deliver it twice.
             Err(error) => {
-                tracing::warn!("Published{to}: {} ({error})", text(message));
+                tracing::warn!("{shown} ({error})");
                 unconfirmed += 1;
             }
         }
+        out.flush()?;
     }
 
     let not_confirmed = format!("Redis did not confirm {}", plural(unconfirmed, "message"));
-    if shutdown.came() {
+    if is_shutting_down() {
         if unconfirmed > 0 {
             tracing::warn!("{not_confirmed}");
         }
-        output.line("Publisher shutting down.").await?;
+        writeln!(out, "Publisher shutting down.")?;
         return Ok(());
     }
     ensure!(unconfirmed == 0, not_confirmed);

@@ -1,12 +1,10 @@
 //! Prints every message of a channel, until Ctrl+C: `cargo run -p subscriber`.
 
-use std::io::{self, Write};
-use std::process::ExitCode;
+use std::io::Write;
 
 use clap::Parser;
-use futures_util::StreamExt;
 use pubsub::{Event, PubSub};
-use service::{Output, RedisArgs, Shutdown, channels, json, plural, text};
+use service::{Output, RedisArgs, ShardedArgs, channels, json, plural};
 
 /// Prints every message that is published on a channel, until Ctrl+C
 #[derive(Parser)]
@@ -20,9 +18,8 @@ struct Args {
     #[arg(long)]
     json: bool,
 
-    /// Subscribe to the shard channels of these names, for publisher --sharded (Redis 7)
-    #[arg(long)]
-    sharded: bool,
+    #[command(flatten)]
+    shards: ShardedArgs,
 
     #[command(flatten)]
     redis: RedisArgs,
@@ -34,53 +31,43 @@ Examples:
   subscriber news:sports news:tech    two channels
   subscriber --json | jq .data        for other programs";
 
-fn main() -> ExitCode {
-    service::run(subscriber)
+#[tokio::main(worker_threads = 1)] // for the connection; the main thread prints
+async fn main() {
+    service::run(subscriber).await
 }
 
-async fn subscriber(args: Args, output: Output, shutdown: Shutdown) -> anyhow::Result<()> {
-    let pubsub = PubSub::connect(&args.redis.url()?).await?;
-    if args.sharded {
-        pubsub.ssubscribe(&args.channels).await?;
-    } else {
-        pubsub.subscribe(&args.channels).await?;
+async fn subscriber(args: Args, out: &mut Output) -> anyhow::Result<()> {
+    let pubsub = PubSub::builder(args.redis.url()?).sharded(args.shards.sharded).connect().await?;
+    pubsub.subscribe(&args.channels).await?;
+    if !args.json {
+        writeln!(
+            out,
+            "Subscriber: Subscribed to {}. Waiting for messages...",
+            channels(&args.channels)
+        )?;
+        writeln!(out, "Press Ctrl+C to exit.")?;
+    }
+
+    pubsub.close_when(service::shutdown()); // ends the loop below, after the last message
+    let mut events = pubsub.listen();
+    while let Some(event) = out.next(&mut events).await? {
+        match event {
+            event if args.json => json(&event, out)?,
+            Event::Subscribe { channel, .. } => {
+                writeln!(out, "Subscribed successfully to '{channel}'.")?
+            }
+            Event::Message { channel, payload } => {
+                writeln!(out, "Received on channel '{channel}': {payload}")?;
+            }
+            Event::Missed { count } => {
+                writeln!(out, "Missed {}: this reader was too slow.", plural(count, "message"))?;
+            }
+            _ => {} // lost and regained connections are in the log, on stderr
+        }
     }
 
     if !args.json {
-        let channels = channels(&args.channels);
-        let line = format!("Subscriber: Subscribed to {channels}. Waiting for messages...");
-        output.line(line).await?;
-        output.line("Press Ctrl+C to exit.").await?;
-    }
-    let show = if args.json { json } else { text_line };
-    let mut events = pubsub.listen().take_until(shutdown.wait());
-    while let Some(event) = events.next().await {
-        output.print(|line| show(&event, line)).await?;
-    }
-
-    if !args.json {
-        output.line("Unsubscribing and shutting down.").await?;
-    }
-    pubsub.close().await;
-    // What arrived before Redis confirmed the unsubscribing is printed too.
-    while let Some(event) = pubsub.listen().next().await {
-        output.print(|line| show(&event, line)).await?;
+        writeln!(out, "Unsubscribing and shutting down.")?;
     }
     Ok(())
-}
-
-fn text_line(event: &Event, line: &mut Vec<u8>) -> io::Result<()> {
-    match event {
-        Event::Subscribe { channel, .. } | Event::SSubscribe { channel, .. } => {
-            writeln!(line, "Subscribed successfully to '{}'.", text(channel))
-        }
-        Event::Message { channel, payload } | Event::SMessage { channel, payload } => {
-            writeln!(line, "Received on channel '{}': {}", text(channel), text(payload))
-        }
-        Event::Missed { count } => {
-            writeln!(line, "Missed {}: this reader was too slow.", plural(*count, "message"))
-        }
-        // A lost and a regained connection stand in the log, on stderr.
-        _ => Ok(()),
-    }
 }

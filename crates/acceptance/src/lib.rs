@@ -5,9 +5,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 pub mod line;
+mod need;
 pub mod real_redis;
 mod redis_py;
 mod terminal;
 
+pub use need::{Need, is_required};
 pub use redis_py::{Parser, RedisPy};
 pub use terminal::*;

@@ -6,10 +6,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use demo::{Binaries, Process, SERVICES};
+pub use local_redis::PATIENCE;
 use local_redis::{LocalRedis, Signal};
-
-/// No condition that a test waits for takes nearly as long, on the busiest machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Terminal {
     process: Process,
@@ -188,9 +186,16 @@ pub fn subscribers(redis: &LocalRedis, channel: &str) -> u64 {
 /// deliver to them.)
 #[track_caller]
 pub fn nobody_is_subscribed(redis: &LocalRedis) {
-    let start = Instant::now();
-    while publish(redis, b"notifications", b"Still there?") > 0 {
-        assert!(start.elapsed() < PATIENCE, "somebody is still subscribed");
+    eventually("nobody is subscribed", || publish(redis, b"notifications", b"Still there?") == 0);
+}
+
+/// Waits until a condition holds.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

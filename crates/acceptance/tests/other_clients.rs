@@ -5,25 +5,14 @@
 use std::process::{Command, ExitCode};
 
 use acceptance::*;
-use libtest_mimic::{Arguments, Failed, Trial};
-use local_redis::{LocalRedis, Server};
+use libtest_mimic::{Arguments, Failed};
+use local_redis::LocalRedis;
 
 fn main() -> ExitCode {
-    let has_redis_cli = Command::new("redis-cli").arg("--version").output().is_ok();
-    let missing = match Server::real() {
-        Some(_) if has_redis_cli => "",
-        _ => " (needs redis-server and redis-cli)",
-    };
-    if !missing.is_empty() && std::env::var_os("REQUIRE_REAL_REDIS").is_some_and(|it| it == "1") {
-        eprintln!("REQUIRE_REAL_REDIS=1 is set, and there is no redis-server or no redis-cli");
-        return ExitCode::FAILURE;
-    }
-    let trial = |name: &str, test: fn() -> Result<(), Failed>| {
-        Trial::test(format!("{name}{missing}"), test).with_ignored_flag(!missing.is_empty())
-    };
+    let need = Need::redis_cli();
     let trials = vec![
-        trial("redis_cli_publishes_to_our_subscribers", redis_cli_publishes),
-        trial("redis_cli_subscribes_to_our_publisher", redis_cli_subscribes),
+        need.trial("redis_cli_publishes_to_our_subscribers", redis_cli_publishes),
+        need.trial("redis_cli_subscribes_to_our_publisher", redis_cli_subscribes),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -17,10 +17,10 @@ mod scene;
 mod shape;
 
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
+use acceptance::Need;
 use libtest_mimic::{Arguments, Failed, Trial};
-use local_redis::Server;
 use page::Section;
 
 fn main() -> ExitCode {
@@ -30,9 +30,7 @@ fn main() -> ExitCode {
         // Each rewrites its section of a shared file.
         arguments.test_threads = Some(1);
     }
-    let has_real_redis =
-        Server::real().is_some() && Command::new("redis-cli").arg("--version").output().is_ok();
-    let real_redis_is_required = std::env::var_os("REQUIRE_REAL_REDIS").is_some_and(|r| r == "1");
+    let redis_cli = Need::redis_cli();
 
     let mut trials = Vec::new();
     for file in files() {
@@ -40,15 +38,14 @@ fn main() -> ExitCode {
             if !section.is_executed() {
                 continue;
             }
-            let mut name = format!("{}: {}", file.file_name().unwrap().display(), section.title());
-            let ignored = section.needs_real_redis() && !has_real_redis;
-            if ignored {
-                name += " (needs redis-server and redis-cli)";
-            }
+            let name = format!("{}: {}", file.file_name().unwrap().display(), section.title());
+            let needs_real_redis = section.needs_real_redis();
             let file = file.clone();
             let run = move || check(&file, &section, update);
-            trials
-                .push(Trial::test(name, run).with_ignored_flag(ignored && !real_redis_is_required));
+            trials.push(match needs_real_redis {
+                true => redis_cli.trial(&name, run),
+                false => Trial::test(name, run),
+            });
         }
     }
     trials.push(Trial::test("README.md: its Rust stands in the subscriber", shown_rust));

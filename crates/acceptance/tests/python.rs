@@ -6,25 +6,20 @@
 use std::process::ExitCode;
 
 use acceptance::*;
-use libtest_mimic::{Arguments, Failed, Trial};
-use local_redis::{LocalRedis, Server};
+use libtest_mimic::{Arguments, Failed};
+use local_redis::LocalRedis;
 
 fn main() -> ExitCode {
     let redis_py = RedisPy::find_or_install(env!("CARGO_TARGET_TMPDIR"), Parser::Python);
-    if let Err(missing) = &redis_py
-        && required("REQUIRE_PYTHON")
-    {
-        eprintln!("REQUIRE_PYTHON=1 is set, and this needs {missing}");
-        return ExitCode::FAILURE;
-    }
-    let trial = |name: &str, test: fn(RedisPy) -> Result<(), Failed>| match redis_py.clone() {
-        Ok(redis_py) => Trial::test(name, move || test(redis_py)),
-        Err(missing) => {
-            let needs = format!("needs {missing}");
-            Trial::test(format!("{name} ({needs})"), || Err(needs.into())).with_ignored_flag(true)
-        }
+    let python = Need::new("REQUIRE_PYTHON", redis_py.clone().err());
+    let trial_with = |need: &Need, name: &str, test: fn(RedisPy) -> Result<(), Failed>| {
+        let redis_py = redis_py.clone();
+        need.trial(name, move || test(redis_py?))
     };
-    let mut trials = vec![
+    let trial = |name: &str, test| trial_with(&python, name, test);
+    // The stand-in knows no users, and so refuses nothing.
+    let with_real_redis = python.clone().and(Need::real_redis());
+    let trials = vec![
         trial("both_print_the_same_on_a_channel", on_a_channel),
         trial("both_print_the_same_on_a_channel_of_a_pattern", on_a_channel_of_a_pattern),
         trial("the_dicts_of_channels_are_our_json", dicts_of_channels),
@@ -35,23 +30,9 @@ fn main() -> ExitCode {
         trial("a_client_from_a_url_does_not_come_back", from_url),
         trial("both_come_back_after_a_restart", both_come_back),
         trial("redis_py_gives_up_in_a_longer_outage", redis_py_gives_up),
+        trial_with(&with_real_redis, "redis_py_raises_a_refusal", refused),
     ];
-    // The stand-in knows no users, and so refuses nothing.
-    trials.push(match Server::real() {
-        Some(_) => trial("redis_py_raises_a_refusal", refused),
-        None if required("REQUIRE_REAL_REDIS") => {
-            eprintln!("REQUIRE_REAL_REDIS=1 is set, and there is no redis-server");
-            return ExitCode::FAILURE;
-        }
-        None => {
-            trial("redis_py_raises_a_refusal (needs redis-server)", refused).with_ignored_flag(true)
-        }
-    });
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
-}
-
-fn required(variable: &str) -> bool {
-    std::env::var_os(variable).is_some_and(|value| value == "1")
 }
 
 /// Runs a script: `run(&redis_py, &redis, "subscriber.py")`.

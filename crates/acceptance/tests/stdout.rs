@@ -30,14 +30,12 @@ fn blocked_subscriber(redis: &LocalRedis) -> (Leashed, u64) {
     command.arg("--json").env("REDIS_URL", redis.url()).env("RUST_LOG", "debug");
     let mut subscriber =
         Leashed::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap();
-    let start = Instant::now();
-    while subscribers(redis, "notifications") == 0 {
-        assert!(start.elapsed() < PATIENCE, "not subscribed");
-    }
+    eventually("it subscribes", || subscribers(redis, "notifications") == 1);
     let log = BufReader::new(subscriber.child().stderr.take().unwrap());
     let drops = std::thread::spawn(move || {
         log.lines().map(Result::unwrap).find(|line| line.contains("dropping messages"))
     });
+    let start = Instant::now();
     let mut published = 0;
     while !drops.is_finished() {
         assert!(start.elapsed() < PATIENCE, "{published} messages, none dropped");

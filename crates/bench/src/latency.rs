@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use hdrhistogram::Histogram;
-use local_redis::LocalRedis;
+use local_redis::{LocalRedis, PATIENCE};
 
 use crate::contestants::{Bench, Reader};
 use crate::messages::{DIGITS, Kind, payload};
@@ -92,7 +92,7 @@ fn run(bench: &Bench, reader: Reader, count: u64) -> anyhow::Result<Result<Laten
     spawn(move || drop(finished.send(read(stdout, &before, count))));
     let published = publish(&redis, count)?;
     let printed = printed
-        .recv_timeout(Duration::from_secs(20))
+        .recv_timeout(PATIENCE)
         .with_context(|| format!("{} did not print all messages", reader.name(KIND)))??;
     process.kill()?;
 

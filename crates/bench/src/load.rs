@@ -2,17 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use local_redis::PATIENCE;
 
 use crate::messages::{CHANNEL, filler};
 use crate::resp::{Integers, command, connect, push};
 
 pub const SIZE: usize = 64;
-
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How many messages are published together. The next ones follow when the subscribers have these:
 /// what is faster than the bus only waits in a node, where moving it costs CPU.

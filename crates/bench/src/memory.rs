@@ -5,6 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use local_redis::PATIENCE;
 
 use crate::contestants::{Bench, Reader, beside};
 use crate::drain::Drain;
@@ -68,7 +69,7 @@ fn idle_publisher(bench: &Bench) -> anyhow::Result<Option<u64>> {
     let redis = bench.redis()?;
     beside(&mut command, &redis).args(["--interval", "1h"]);
     let process = Measured::start(&mut command, file)?;
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     let mut lines = String::new();
     while !lines.contains("Published: ") {
         ensure!(Instant::now() < deadline, "the publisher publishes nothing");

@@ -5,14 +5,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use local_redis::LocalCluster;
+use local_redis::{LocalCluster, PATIENCE};
 
 use crate::load::{BATCH, Load, Way};
 use crate::messages::CHANNEL;
 use crate::paired::median;
-
-/// How long the bus may take.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running cluster.
 pub struct Nodes {

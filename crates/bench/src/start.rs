@@ -5,6 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use local_redis::PATIENCE;
 
 use crate::contestants::{Bench, Reader};
 use crate::messages::Kind;
@@ -76,7 +77,7 @@ pub fn wait_until_subscribed(
     channel: &str,
     readers: u64,
 ) -> anyhow::Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     // Of patterns Redis counts how many different ones there are.
     let (question, expected) = match kind {
         Kind::Channel => (vec!["PUBSUB", "NUMSUB", channel], readers),

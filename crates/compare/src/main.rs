@@ -11,13 +11,15 @@ mod stream;
 mod table;
 mod way;
 
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
+use local_redis::{is_broken_pipe, on_ctrl_c};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::own_keys::OwnKeys;
@@ -72,6 +74,7 @@ async fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // With stderr gone too, the exit status is all that can be said.
             let mut stderr = std::io::stderr();
@@ -88,9 +91,12 @@ async fn main() -> ExitCode {
 }
 
 async fn compare(args: &Args) -> anyhow::Result<()> {
-    // First of all: from here on a signal no longer ends the process by itself.
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    // Before there are any keys, which an end by the signal itself would leave behind.
+    let interrupted = Arc::new(Notify::new());
+    on_ctrl_c({
+        let interrupted = interrupted.clone();
+        move || interrupted.notify_one()
+    })?;
     let private_redis = match args.redis_url {
         Some(_) => None,
         None => Some(real_redis::start()?),
@@ -111,8 +117,7 @@ async fn compare(args: &Args) -> anyhow::Result<()> {
                 "not finished after {LIMIT:?}: it is slow or far away, or somebody removed the keys"
             )),
         },
-        _ = interrupt.recv() => Ok(None),
-        _ = terminate.recv() => Ok(None),
+        () = interrupted.notified() => Ok(None),
     };
     if let Ok(None) = rows {
         let _ = writeln!(std::io::stderr(), "Interrupted: removing the keys ...");
@@ -129,11 +134,7 @@ async fn compare(args: &Args) -> anyhow::Result<()> {
             Args { markdown: true, .. } => table::markdown(&rows),
             _ => table::terminal(&rows),
         };
-        match writeln!(std::io::stdout(), "{text}") {
-            // Whoever read this has gone, and knows.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-            result => result.context("cannot write to stdout")?,
-        }
+        writeln!(std::io::stdout(), "{text}").context("cannot write to stdout")?;
     }
     Ok(())
 }

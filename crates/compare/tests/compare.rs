@@ -5,15 +5,13 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, ExitCode, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use acceptance::{Need, PATIENCE, connection, eventually, without_developers_own};
 use libtest_mimic::{Arguments, Trial};
 use local_redis::{Leashed, LocalRedis, Server, Signal};
 use redis::{Connection, TypedCommands};
 use serde_json::{Value, json};
-
-/// No condition that a test waits for takes nearly as long, on the busiest machine.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where the table stands for readers, between `<!-- compare -->` and `<!-- /compare -->`.
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
@@ -34,29 +32,27 @@ fn main() -> ExitCode {
         ("says_which_keys_it_could_not_remove", says_which_keys_it_could_not_remove),
         ("a_server_without_the_commands", a_server_without_the_commands),
     ];
-    let required = std::env::var_os("REQUIRE_REAL_REDIS").is_some_and(|value| value == "1");
-    let ignored = Server::real().is_none() && !required;
-    let reason = if ignored { " (ignored: no redis-server or valkey-server)" } else { "" };
-    let mut trials: Vec<_> = beside_redis
-        .into_iter()
-        .map(|(name, test)| trial(&format!("{name}{reason}"), test).with_ignored_flag(ignored))
-        .collect();
-    trials.push(trial("without_any_server", without_any_server));
-    trials.push(trial("never_shows_a_password", never_shows_a_password));
+    let without = [
+        ("without_any_server", without_any_server as fn()),
+        ("never_shows_a_password", never_shows_a_password),
+    ];
+    let run = |test: fn()| {
+        move || {
+            test();
+            Ok(())
+        }
+    };
+    let need = Need::real_redis();
+    let beside_redis = beside_redis.map(|(name, test)| need.trial(name, run(test)));
+    let without = without.map(|(name, test)| Trial::test(name, run(test)));
+    let trials = beside_redis.into_iter().chain(without).collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
-}
-
-fn trial(name: &str, test: fn()) -> Trial {
-    Trial::test(name, move || {
-        test();
-        Ok(())
-    })
 }
 
 fn every_count() {
     let start = Instant::now();
     let output = succeeds(&mut compare(&["--json"]));
-    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
 
     let rows: Vec<Value> =
         text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -267,12 +263,14 @@ impl Running {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Leashed::spawn(&mut command).unwrap();
         let stderr = BufReader::new(process.child().stderr.take().unwrap());
-        let deadline = Instant::now() + PATIENCE;
-        while !everything(connection).iter().any(found) {
-            assert!(Instant::now() < deadline, "it makes no such key");
-            client(connection, &["UNPAUSE"]);
-            client(connection, &hold);
-        }
+        eventually("it makes such a key", || {
+            let is_there = everything(connection).iter().any(found);
+            if !is_there {
+                client(connection, &["UNPAUSE"]);
+                client(connection, &hold);
+            }
+            is_there
+        });
         Running { process, stderr }
     }
 
@@ -292,9 +290,8 @@ impl Running {
 }
 
 fn compare(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_compare"));
-    // What the developer has set must not change what the tests see.
-    command.args(arguments).env_remove("REDIS_URL").stdin(Stdio::null());
+    let mut command = without_developers_own(Command::new(env!("CARGO_BIN_EXE_compare")));
+    command.args(arguments).stdin(Stdio::null());
     command
 }
 
@@ -311,7 +308,7 @@ fn text(bytes: &[u8]) -> &str {
 fn start(options: &[&str]) -> (LocalRedis, Connection) {
     let server = Server::real().expect("no redis-server or valkey-server on the PATH");
     let redis = LocalRedis::start_with(server, options).unwrap();
-    let connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
+    let connection = connection(&redis);
     (redis, connection)
 }
 

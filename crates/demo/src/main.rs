@@ -13,9 +13,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use demo::{Binaries, Process, SERVICES};
-use local_redis::{LocalRedis, Signal};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use local_redis::{LocalRedis, Signal, exit_status, on_ctrl_c};
 use tally::Tally;
 
 /// Shows publishers and subscribers at work in one terminal, and checks that every message
@@ -75,15 +73,7 @@ fn duration(text: &str) -> Result<String, humantime::DurationError> {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever read this has gone, as after `cargo demo | head -1`.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_status(run(&Args::parse()))
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
@@ -101,7 +91,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
     };
 
     let (news, heard) = channel();
-    listen_for_ctrl_c(news.clone())?;
+    on_ctrl_c({
+        let news = news.clone();
+        move || drop(news.send(News::CtrlC))
+    })?;
     let mut demo = Demo { heard, processes: Vec::new(), tally: Tally::default(), stopping: false };
     let start = |from: usize, service: &str, arguments: &[&str]| {
         let mut command = binaries.command(service)?;
@@ -162,7 +155,7 @@ impl Demo {
                 ensure!(these.contains(&from), "{} ended too early", NAMES[from]);
                 let status = self.processes[from].leashed().wait(Duration::from_secs(5))?;
                 // Who gets the signal before it listens for signals is ended by it.
-                let interrupted = self.stopping && status.signal() == Some(SIGINT);
+                let interrupted = self.stopping && status.signal() == Some(Signal::INT.as_raw());
                 ensure!(status.success() || interrupted, "{} failed: {status}", NAMES[from]);
                 running.retain(|&process| process != from);
             }
@@ -234,22 +227,6 @@ impl Drop for Reporter {
     fn drop(&mut self) {
         self.report(News::Ended { from: self.from });
     }
-}
-
-fn listen_for_ctrl_c(news: Sender<News>) -> anyhow::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    std::thread::spawn(move || {
-        for _ in &mut signals {
-            let _ = news.send(News::CtrlC);
-        }
-    });
-    Ok(())
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// The name before each line, in the colour of its service where the terminal shows colours.

@@ -7,12 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 
-use crate::{LocalRedis, Server, free_port};
+use crate::{LocalRedis, PATIENCE, Server, free_port};
 
 /// How long a node waits for a sign of life before it takes another one for dead, in ms.
 pub(crate) const NODE_TIMEOUT: &str = "2000";
-/// How long forming the cluster, or an answer, may take.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// `CLUSTER ADDSLOTSRANGE` and the hash of the keys know this many.
 const SLOTS: usize = 16_384;
 

@@ -6,9 +6,11 @@
 //! closes the pipe, and the watchdog kills what it was told to.
 
 use std::io::Write;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Once};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -33,6 +35,8 @@ impl Leashed {
     ///
     /// When there is no such program, or no shell.
     pub fn spawn(command: &mut Command) -> anyhow::Result<Leashed> {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(let_children_end_by_ctrl_c);
         let mut watchdog = Command::new("sh")
             .args(["-c", WATCHDOG])
             .stdin(Stdio::piped())
@@ -75,17 +79,14 @@ impl Leashed {
     ///
     /// When it is still running then.
     pub fn wait(&mut self, at_most: Duration) -> anyhow::Result<ExitStatus> {
-        let deadline = std::time::Instant::now() + at_most;
+        let deadline = Instant::now() + at_most;
         loop {
             if let Some(status) = self.child.try_wait()? {
                 self.call_off();
                 return Ok(status);
             }
             // The standard library can wait for a process for ever or not at all.
-            anyhow::ensure!(
-                std::time::Instant::now() < deadline,
-                "still running after {at_most:?}"
-            );
+            anyhow::ensure!(Instant::now() < deadline, "still running after {at_most:?}");
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -95,6 +96,21 @@ impl Leashed {
         // An error means that the watchdog has been called off before.
         let _ = writeln!(self.pipe, "done");
         let _ = self.watchdog.wait();
+    }
+}
+
+/// Undoes an inherited "ignore SIGINT" for the programs that are started from here.
+///
+/// A shell starts `cargo test &` with SIGINT ignored, and a program passes that on to all it
+/// starts: those without a handler of their own would never end by Ctrl+C. Handlers are not
+/// passed on. So with a handler here, even one that does nothing, children get the default.
+fn let_children_end_by_ctrl_c() {
+    // A shell that sends itself SIGINT survives only if it is ignored. In its own group, as the
+    // rest of this one is none of its business.
+    let probe = Command::new("sh").args(["-c", "kill -s INT $$"]).process_group(0).status();
+    if probe.is_ok_and(|status| status.signal().is_none()) {
+        // An error leaves things as they were.
+        let _ = signal_hook::flag::register(Signal::INT.as_raw(), Arc::new(AtomicBool::new(false)));
     }
 }
 

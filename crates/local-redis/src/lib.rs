@@ -6,6 +6,7 @@
 //! [`LocalCluster`] is several of them that are one cluster.
 
 mod cluster;
+mod foreground;
 mod leash;
 mod server;
 
@@ -19,6 +20,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, bail};
 
 pub use cluster::LocalCluster;
+pub use foreground::{exit_status, is_broken_pipe, on_ctrl_c};
 pub use leash::Leashed;
 pub use rustix::process::Signal;
 pub use server::Server;
@@ -28,8 +30,9 @@ pub use server::Server;
 /// to itself.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
-/// How long a server may take until it accepts connections.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a server may take to start, a cluster to form, or a test to wait for a condition.
+/// On the busiest machine none of them takes nearly as long.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server, killed when dropped.
 pub struct LocalRedis {
@@ -167,14 +170,14 @@ fn run(server: &Server, options: &[String], port: u16) -> anyhow::Result<Started
     let lines = follow(stdout);
     let mut said = Vec::new();
     loop {
-        match lines.recv_timeout(START_TIMEOUT) {
+        match lines.recv_timeout(PATIENCE) {
             // The first is what Redis and Valkey say, the second is meebis.
             Ok(line) if line.contains("Ready to accept") || line.contains("ready on ") => {
                 return Ok(Started::Ready(process));
             }
             Ok(line) => said.push(line),
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                bail!("{} is not ready after {START_TIMEOUT:?}", server.name())
+                bail!("{} is not ready after {PATIENCE:?}", server.name())
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => {
                 return Ok(Started::Ended(said.join("\n")));

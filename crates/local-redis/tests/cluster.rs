@@ -2,22 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use libtest_mimic::{Arguments, Trial};
-use local_redis::{LocalCluster, Server};
+use acceptance::Need;
+use libtest_mimic::Arguments;
+use local_redis::LocalCluster;
 
 fn main() -> std::process::ExitCode {
-    let missing = Server::real().is_none();
-    let required = std::env::var_os("REQUIRE_REAL_REDIS").is_some_and(|value| value == "1");
-    let name = match missing {
-        true => "a_node_goes_and_comes_back: needs redis-server or valkey-server on the PATH",
-        false => "a_node_goes_and_comes_back",
-    };
-    let trial = Trial::test(name, || {
+    let trial = Need::real_redis().trial("a_node_goes_and_comes_back", || {
         a_node_goes_and_comes_back();
         Ok(())
     });
-    let trials = vec![trial.with_ignored_flag(missing && !required)];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit_code()
 }
 
 fn a_node_goes_and_comes_back() {

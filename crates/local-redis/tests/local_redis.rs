@@ -4,12 +4,11 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use local_redis::{Leashed, LocalRedis, Signal};
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use acceptance::eventually;
+use local_redis::{Leashed, LocalRedis, PATIENCE, Signal};
 
 fn ping(port: u16) -> std::io::Result<String> {
     let mut socket = TcpStream::connect(("127.0.0.1", port))?;
@@ -21,10 +20,8 @@ fn ping(port: u16) -> std::io::Result<String> {
 
 #[track_caller]
 fn is_gone(port: u16) {
-    let start = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_ok() {
-        assert!(start.elapsed() < PATIENCE, "something still listens on {port}");
-    }
+    let refuses = || TcpStream::connect(("127.0.0.1", port)).is_err();
+    eventually(&format!("nothing listens on {port}"), refuses);
 }
 
 /// `cargo redis` on a port that is free, and its first line.
@@ -87,6 +84,37 @@ fn cargo_redis_ends_with_ctrl_c() {
         stdout.read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "Stopped.\n");
     }
+}
+
+#[test]
+fn cargo_redis_ends_quietly_when_its_reader_has_gone() {
+    let (mut redis, stdout, _) = cargo_redis();
+    drop(stdout);
+    redis.signal(Signal::INT);
+    assert_eq!(redis.wait(PATIENCE).unwrap().code(), Some(0));
+    let mut stderr = String::new();
+    redis.child().stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(stderr, "");
+}
+
+/// A shell starts `cargo test &` with SIGINT ignored, and children inherit that.
+#[test]
+fn a_child_ends_by_ctrl_c_even_if_its_owner_ignores_it() {
+    const IGNORED: &str = "SIGINT_IS_IGNORED";
+    if std::env::var_os(IGNORED).is_none() {
+        let this_test = "a_child_ends_by_ctrl_c_even_if_its_owner_ignores_it";
+        let mut again = Command::new("sh");
+        again.args(["-c", r#"trap '' INT; exec "$0" --exact "$1""#]);
+        again.arg(std::env::current_exe().unwrap()).arg(this_test).env(IGNORED, "1");
+        let output = again.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
+        return;
+    }
+    let mut child = Leashed::spawn(Command::new("sleep").arg("60")).unwrap();
+    child.signal(Signal::INT);
+    let status = child.wait(PATIENCE).expect("the child ignores SIGINT");
+    assert_eq!(status.signal(), Some(Signal::INT.as_raw()));
 }
 
 #[test]

@@ -1,13 +1,16 @@
-use redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError,
-};
+use std::sync::Arc;
+
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError};
+use rustls::ClientConfig;
 
 use crate::{Error, tls};
 
 /// Where one Redis is and how to log in there.
 #[derive(Clone)]
 pub(crate) struct Address {
-    pub(crate) client: Client,
+    pub(crate) info: ConnectionInfo,
+    /// For `rediss://`.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
     /// Host and port: the part of the URL that may be shown. The rest can hold a password.
     pub(crate) shown: String,
 }
@@ -16,7 +19,7 @@ impl Address {
     pub(crate) fn parse(url: &str) -> Result<Address, Error> {
         let url = redis::parse_redis_url(url)
             .ok_or_else(|| refused("it does not begin with redis:// or the like"))?;
-        // The redis crate takes these in silence, and goes on without them.
+        // The redis crate ignores these in silence.
         let in_query = |names: &[&str]| url.query_pairs().any(|(key, _)| names.contains(&&*key));
         let is_socket = url.scheme().ends_with("unix");
         if !is_socket && in_query(&["user", "username", "pass", "password"]) {
@@ -25,8 +28,8 @@ impl Address {
         if is_socket && in_query(&["username", "password"]) {
             return Err(refused("with a Unix socket they are called ?user= and &pass="));
         }
-        // The redis crate has `#insecure`, with which it talks to anybody who says that he is
-        // Redis. Who has a CA of his own names its file in SSL_CERT_FILE instead.
+        // The redis crate knows `#insecure`, with which it would talk to anybody who claims to be
+        // Redis. For a CA of your own, name its file in SSL_CERT_FILE instead.
         if url.fragment().is_some() {
             return Err(refused("nothing may follow a '#'; in a password it is written %23"));
         }
@@ -34,32 +37,31 @@ impl Address {
         let login = info
             .redis_settings()
             .clone()
-            // Only RESP3 delivers messages beside the answers to commands: a connection that is
-            // subscribed can still be asked for a PING.
+            // Only RESP3 delivers messages beside the answers to commands: a subscribed connection
+            // can still be asked for a PING, and for other channels.
             .set_protocol(ProtocolVersion::RESP3)
-            // Saves two commands at each connect, which a user with few rights is not allowed.
+            // Saves two commands at each connect, for which a user with few rights has no right.
             .set_skip_set_lib_name();
-        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-            tls::prepare()?;
-        }
-        Address::open(info.set_redis_settings(login))
+        let is_tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+        let tls = if is_tls { Some(tls::config()?) } else { None };
+        Ok(Address::new(info.set_redis_settings(login), tls))
     }
 
-    /// Another server with the same login, with TLS or without as here. No host means this one.
-    pub(crate) fn beside(&self, host: &str, port: u16) -> Result<Address, Error> {
-        let info = self.client.get_connection_info().clone();
+    /// Another server with the same login, with TLS or without as here. An empty host means this
+    /// one.
+    pub(crate) fn beside(&self, host: &str, port: u16) -> Address {
         let host_or = |this: &str| if host.is_empty() { this } else { host }.to_owned();
-        let there = match info.addr().clone() {
+        let there = match self.info.addr().clone() {
             ConnectionAddr::TcpTls { host: this, insecure, tls_params, .. } => {
                 ConnectionAddr::TcpTls { host: host_or(&this), port, insecure, tls_params }
             }
             ConnectionAddr::Tcp(this, _) => ConnectionAddr::Tcp(host_or(&this), port),
             _ => ConnectionAddr::Tcp(host_or("localhost"), port),
         };
-        Address::open(info.set_addr(there))
+        Address::new(self.info.clone().set_addr(there), self.tls.clone())
     }
 
-    fn open(info: ConnectionInfo) -> Result<Address, Error> {
+    fn new(info: ConnectionInfo, tls: Option<Arc<ClientConfig>>) -> Address {
         let shown = match info.addr() {
             // An IPv6 address needs its brackets back to be read with a port.
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }
@@ -69,8 +71,7 @@ impl Address {
             }
             other => other.to_string(),
         };
-        let client = Client::open(info).map_err(|error| refused(&without_detail(&error)))?;
-        Ok(Address { client, shown })
+        Address { info, tls, shown }
     }
 }
 
@@ -113,8 +114,8 @@ mod tests {
             ("rediss://me:secret@a:1", "::1", "[::1]:7000"),
             ("unix:///run/redis.sock?user=me&pass=secret", "b", "b:7000"),
         ] {
-            let address = Address::parse(url).unwrap().beside(host, 7000).unwrap();
-            let info = address.client.get_connection_info();
+            let address = Address::parse(url).unwrap().beside(host, 7000);
+            let info = &address.info;
             assert_eq!(address.shown, shown);
             assert_eq!(info.redis_settings().username(), Some("me"));
             assert_eq!(info.redis_settings().password(), Some("secret"));

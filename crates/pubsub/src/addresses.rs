@@ -1,5 +1,5 @@
-//! Several addresses: the nodes of a cluster, or a primary and its replicas. They are tried in
-//! turn, so that one that is gone is passed over.
+//! Several addresses: the nodes of a cluster, or a primary and its replicas. They are tried one
+//! after the other until one answers.
 
 use crate::Error;
 use crate::address::Address;
@@ -9,11 +9,11 @@ const MAX: usize = 1000;
 
 #[derive(Clone)]
 pub(crate) struct Addresses {
-    /// Never empty.
+    /// At least one.
     all: Vec<Address>,
     /// The one that the next attempt begins with.
     turn: usize,
-    /// One has succeeded before. Who is asked later, in an outage, is no news: who answers is.
+    /// Set after the first success; later failures are not logged here.
     connected: bool,
 }
 
@@ -25,8 +25,7 @@ impl Addresses {
         match all {
             Ok(all) => Ok(Addresses { all, turn: 0, connected: false }),
             Err(Error::Url { reason }) if urls.contains(',') => {
-                let reason =
-                    format!("{reason}; commas stand between URLs, inside of one it is %2C");
+                let reason = format!("{reason}; a comma separates URLs, inside of one write %2C");
                 Err(Error::Url { reason })
             }
             Err(error) => Err(error),
@@ -61,7 +60,7 @@ impl Addresses {
         Err(Error::none_of(errors))
     }
 
-    /// All of them, beginning with the one whose turn it is.
+    /// All of them, in the order of the next attempt.
     pub(crate) fn in_turn(&self) -> Vec<Address> {
         let (later, first) = self.all.split_at(self.turn);
         first.iter().chain(later).cloned().collect()
@@ -79,7 +78,7 @@ impl Addresses {
         }
     }
 
-    /// Adds one that a server has named.
+    /// Adds an address that a server has named.
     pub(crate) fn learn(&mut self, address: Address) {
         let known = self.all.iter().any(|known| known.shown == address.shown);
         if !known && self.all.len() < MAX {
@@ -150,7 +149,7 @@ mod tests {
     #[test]
     fn a_comma_inside_of_a_url_is_encoded() {
         let encoded = Addresses::parse("redis://:s3%2Ccret@a:1,redis://b:2").unwrap();
-        let login = encoded.all[0].client.get_connection_info().redis_settings().clone();
+        let login = encoded.all[0].info.redis_settings().clone();
         assert_eq!(login.password(), Some("s3,cret"));
 
         for urls in ["redis://:s3,cret@a:1", "redis://a:1,", ",redis://a:1", "redis://a:1,s3cret"] {

@@ -1,23 +1,25 @@
+use std::io;
+
 use redis::{ErrorKind, RedisError};
 
 /// Why something did not work. The texts name the address or the channel, never a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The address is not one that this crate understands. The address itself is not repeated
-    /// here: it may hold a password.
+    /// This crate does not understand the address. The address itself is not repeated here: it may
+    /// hold a password.
     #[error("not a Redis URL ({reason}); write redis://[user:password@]host[:port][/db]")]
     Url {
         /// What is wrong with it.
         reason: String,
     },
 
-    /// No connection: refused, no such name, no answer in time, or closed at once.
+    /// There is no connection: refused, no such name, no answer in time, or closed at once.
     #[error("no Redis at {address}: {reason}")]
     Unreachable {
         /// Host and port.
         address: String,
-        /// The operating system's word, or how long was waited.
+        /// What the operating system said, or how long was waited.
         reason: String,
     },
 
@@ -31,7 +33,8 @@ pub enum Error {
         reason: String,
     },
 
-    /// Something answers there that is no Redis, or one older than 6.0, which has no RESP3.
+    /// Something answers there that is no Redis, a Redis older than 6.0, or a proxy that does not
+    /// pass on RESP3.
     #[error("{address} does not speak Redis's protocol RESP3 (Redis 6 or later does): {reason}")]
     NotResp3 {
         /// Host and port.
@@ -40,7 +43,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// TLS: the certificate of whoever answers there is not one to be trusted, or is another's.
+    /// TLS: the server's certificate is not signed by a trusted CA, or belongs to another name.
     #[error("the certificate of {address} is not to be trusted: {reason}")]
     Untrusted {
         /// Host and port.
@@ -57,6 +60,24 @@ pub enum Error {
         reason: String,
     },
 
+    /// TLS: the client certificate that `REDIS_TLS_CERT_FILE` and `REDIS_TLS_KEY_FILE` name can't
+    /// be used.
+    #[error("cannot use the client certificate: {reason}")]
+    ClientCertificate {
+        /// Which file, and what is wrong with it.
+        reason: String,
+    },
+
+    /// The server answers, but gets no messages from the others: a node that has lost its cluster,
+    /// or a replica that has lost its primary.
+    #[error("Redis at {address} is cut off, and gets no messages: {reason}")]
+    Deaf {
+        /// Host and port.
+        address: String,
+        /// How that was seen.
+        reason: String,
+    },
+
     /// A publisher outside a cluster was given a replica. Redis would take its messages and pass
     /// them on to the subscribers of that replica alone.
     #[error(
@@ -68,7 +89,7 @@ pub enum Error {
         address: String,
     },
 
-    /// A Sentinel, which knows where Redis is, and takes messages of its own only.
+    /// A Sentinel, which knows where Redis is, but publishes only messages of its own.
     #[error("{address} is a Sentinel; name the Redis servers that it watches")]
     Sentinel {
         /// Host and port.
@@ -78,7 +99,7 @@ pub enum Error {
     /// Several addresses were given, and none of them can be used.
     #[error("none of {} addresses: {}", errors.len(), all(errors))]
     NoneOf {
-        /// What is wrong with each.
+        /// One error for each address, in their order.
         errors: Vec<Error>,
     },
 
@@ -86,29 +107,33 @@ pub enum Error {
     /// connection has no right to that channel. Nothing has changed then.
     #[error("Redis refused {command} {names}: {reason}")]
     Command {
-        /// The command.
+        /// Such as `SUBSCRIBE`.
         command: &'static str,
-        /// The channels or patterns.
+        /// The channels or patterns, in quotes.
         names: String,
         /// What Redis said.
         reason: String,
     },
 
     /// Redis did not confirm a published message. Unless it answered with a refusal, it may or
-    /// may not have taken it.
+    /// may not have published it.
     #[error("not confirmed: {reason}")]
     NotConfirmed {
         /// What Redis said, or why there was no answer.
         reason: String,
     },
 
-    /// `close` was called.
+    /// With sharded Pub/Sub there are no patterns: Redis has no such command.
+    #[error("sharded Pub/Sub has no patterns; subscribe to its channels by name")]
+    NoShardPatterns,
+
+    /// `close` was called before.
     #[error("closed")]
     Closed,
 }
 
 impl Error {
-    /// What several attempts have failed with; of one, its own error.
+    /// The errors of several attempts. A single one is returned alone.
     pub(crate) fn none_of(mut errors: Vec<Error>) -> Error {
         match errors.pop() {
             Some(error) if errors.is_empty() => error,
@@ -116,31 +141,65 @@ impl Error {
         }
     }
 
-    /// What went wrong while connecting to `address`.
-    pub(crate) fn connecting(address: &str, error: &RedisError) -> Error {
+    /// Whether another attempt could succeed that accepts a deaf server.
+    pub(crate) fn is_deaf(&self) -> bool {
+        match self {
+            Error::Deaf { .. } => true,
+            Error::NoneOf { errors } => errors.iter().any(Error::is_deaf),
+            _ => false,
+        }
+    }
+
+    /// What went wrong before there was a stream of bytes.
+    pub(crate) fn opening(address: &str, error: &io::Error) -> Error {
+        let (address, reason) = (address.to_owned(), error.to_string());
+        if is_closed(error.kind()) {
+            return Error::Unreachable { address, reason: CLOSED_AT_ONCE.to_owned() };
+        }
+        // In the words of rustls, which is inside of this error.
+        match reason.strip_prefix("invalid peer certificate: ") {
+            Some(reason) => Error::Untrusted { address, reason: reason.to_owned() },
+            None => Error::Unreachable { address, reason },
+        }
+    }
+
+    /// What went wrong when the server should answer. `broken` is why its bytes were given up, if
+    /// they were.
+    pub(crate) fn connecting(address: &str, error: &RedisError, broken: Option<&str>) -> Error {
         let address = address.to_owned();
+        if let Some(reason) = broken {
+            return Error::NotResp3 { address, reason: reason.to_owned() };
+        }
         match error.kind() {
-            ErrorKind::Io if is_closed(error) => {
-                Error::Unreachable { address, reason: "it closed the connection at once".into() }
+            ErrorKind::Io if error.is_connection_dropped() => {
+                Error::Unreachable { address, reason: CLOSED_AT_ONCE.to_owned() }
             }
-            ErrorKind::Io => {
-                let reason = error.to_string();
-                // In the words of rustls, whose own error the redis crate keeps to itself.
-                match reason.strip_prefix("invalid peer certificate: ") {
-                    Some(reason) => Error::Untrusted { address, reason: reason.to_owned() },
-                    None => Error::Unreachable { address, reason },
-                }
-            }
+            ErrorKind::Io => Error::opening(&address, &io::Error::other(error.to_string())),
             // The parser's own words take several lines, and are about bytes.
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
-                Error::NotResp3 { address, reason: "its answer is none of Redis".into() }
+                Error::NotResp3 { address, reason: "its answer is none of Redis".to_owned() }
             }
             _ if is_unknown_command(error) => {
-                Error::NotResp3 { address, reason: "it does not know HELLO".into() }
+                Error::NotResp3 { address, reason: "it does not know HELLO".to_owned() }
+            }
+            _ if error.code() == Some("NOPROTO") => {
+                Error::NotResp3 { address, reason: NO_PROTO.to_owned() }
             }
             _ => Error::Refused { address, reason: said(error) },
         }
     }
+}
+
+/// How the system calls that (end of file, broken pipe, reset by peer) depends on who was faster,
+/// and would make several errors of one.
+const CLOSED_AT_ONCE: &str = "it closed the connection at once";
+
+/// The server's own sentence about NOPROTO differs from one to the other.
+const NO_PROTO: &str = "it answers NOPROTO to HELLO 3";
+
+fn is_closed(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 fn all(errors: &[Error]) -> String {
@@ -148,21 +207,15 @@ fn all(errors: &[Error]) -> String {
     errors.join("; ")
 }
 
-/// The connection was made and is gone. How the system calls that (end of file, broken pipe,
-/// reset by peer) depends on who was faster, and would make several errors of one.
-fn is_closed(error: &RedisError) -> bool {
-    error.is_connection_dropped() && !error.is_connection_refusal()
-}
-
-/// Redis repeats the arguments of a command that it does not know, and those of HELLO have the
-/// password among them.
+/// Redis repeats the arguments of a command that it does not know, and the arguments of HELLO
+/// include the password.
 pub(crate) fn is_unknown_command(error: &RedisError) -> bool {
     error.kind() == ErrorKind::RESP3NotSupported
         || error.detail().is_some_and(|detail| detail.starts_with("unknown command"))
 }
 
-/// What Redis said, in its own words, where the error is an answer of Redis. Whoever answers may
-/// be no Redis at all: on one line, and nothing that a terminal would obey.
+/// What Redis said, in its own words. It may be no Redis at all: so on one line, and without
+/// anything that a terminal would obey.
 pub(crate) fn said(error: &RedisError) -> String {
     let said = match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),

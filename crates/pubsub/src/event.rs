@@ -2,168 +2,130 @@ use std::time::Duration;
 
 use redis::{PushInfo, PushKind, Value};
 
-/// What a [`PubSub`](crate::PubSub) has to tell, in the order in which it happened.
+use crate::ByteString;
+
+/// What a [`PubSub`](crate::PubSub) reports, in the order in which it happened.
 ///
-/// The first nine are what Redis itself sends, named as in its protocol (and as in redis-py's
-/// `message["type"]`). The last three are ours: they stand wherever messages may be missing, so
-/// that nothing is lost in silence.
+/// The first six are what Redis itself sends, named as in its protocol and as in redis-py's
+/// `message["type"]`. The others are this crate's own: they mark every place where messages may be
+/// missing, so that nothing is lost in silence.
 ///
-/// Names and payloads are bytes, not strings: Redis passes on whatever was published. For the
-/// usual text, [`String::from_utf8_lossy`] will do.
+/// With [`sharded`](crate::PubSubBuilder::sharded) Pub/Sub the events have the same names;
+/// redis-py calls them `ssubscribe`, `smessage` and `sunsubscribe` there.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
-    /// Redis has subscribed this connection to `channel`. `count` is how many channels and
-    /// patterns the connection is subscribed to from now on. Comes again after a reconnect.
+    /// Redis has subscribed this connection to `channel`. Comes again after a reconnect.
     Subscribe {
-        /// The channel.
-        channel: Vec<u8>,
-        /// Channels and patterns subscribed to, this one included.
+        /// The name as it was given to `subscribe`.
+        channel: ByteString,
+        /// Channels and patterns of this connection, this one included. With sharded Pub/Sub:
+        /// shard channels at the node that owns this one.
         count: u64,
     },
-    /// The same for a pattern.
+    /// Redis has subscribed this connection to `pattern`. Comes again after a reconnect.
     PSubscribe {
-        /// The pattern.
-        pattern: Vec<u8>,
-        /// Channels and patterns subscribed to, this one included.
+        /// The pattern as it was given to `psubscribe`.
+        pattern: ByteString,
+        /// Channels and patterns of this connection, this one included.
         count: u64,
     },
     /// Redis has ended the subscription to `channel`.
     Unsubscribe {
-        /// The channel.
-        channel: Vec<u8>,
-        /// Channels and patterns still subscribed to.
+        /// The name as it was given to `unsubscribe`.
+        channel: ByteString,
+        /// Channels and patterns that remain, counted as for `Subscribe`.
         count: u64,
     },
-    /// The same for a pattern.
+    /// Redis has ended the subscription to `pattern`.
     PUnsubscribe {
-        /// The pattern.
-        pattern: Vec<u8>,
-        /// Channels and patterns still subscribed to.
+        /// The pattern as it was given to `punsubscribe`.
+        pattern: ByteString,
+        /// Channels and patterns that remain.
         count: u64,
     },
     /// Somebody published `payload` on a channel that is subscribed to by name.
     Message {
-        /// The channel.
-        channel: Vec<u8>,
-        /// What was published.
-        payload: Vec<u8>,
+        /// Where it was published.
+        channel: ByteString,
+        /// What was published: any bytes, up to 512 MB.
+        payload: ByteString,
     },
     /// Somebody published `payload` on a channel that matches a pattern. A channel that is
     /// subscribed to by name and by a pattern comes twice, once as each.
     PMessage {
         /// The pattern that matched.
-        pattern: Vec<u8>,
-        /// The channel.
-        channel: Vec<u8>,
-        /// What was published.
-        payload: Vec<u8>,
+        pattern: ByteString,
+        /// Where it was published.
+        channel: ByteString,
+        /// What was published: any bytes, up to 512 MB.
+        payload: ByteString,
     },
-    /// The node of a cluster that owns the shard channel's slot has subscribed this connection to it.
-    SSubscribe {
-        /// The channel.
-        channel: Vec<u8>,
-        /// Shard channels subscribed to at that node, this one included.
-        count: u64,
-    },
-    /// The subscription to a shard channel has ended, as asked for.
-    SUnsubscribe {
-        /// The channel.
-        channel: Vec<u8>,
-        /// Shard channels still subscribed to at that node.
-        count: u64,
-    },
-    /// Somebody published `payload` on a shard channel that is subscribed to.
-    SMessage {
-        /// The channel.
-        channel: Vec<u8>,
-        /// What was published.
-        payload: Vec<u8>,
-    },
-    /// `count` messages arrived and were dropped here, because the events were not read fast
-    /// enough and the inbox was full.
-    Missed {
-        /// How many.
-        count: u64,
-    },
-    /// The connection to Redis is gone. What is published until `Reconnected` does not arrive, and
-    /// cannot be counted: Redis keeps nothing for an absent subscriber. Where Redis or the network
-    /// hung, up to 4 s before this event belong to the gap too. (Of shard channels, those on other
-    /// nodes go on.)
-    Disconnected {
-        /// Why, as far as this side can tell.
+    /// After a reconnect Redis did not allow this channel any more. It is tried again until Redis
+    /// allows it (then `Subscribe` comes) or until it is unsubscribed from. Reported once for each
+    /// reason in an outage.
+    Refused {
+        /// The channel that brings no messages now.
+        channel: ByteString,
+        /// What Redis said: `NOPERM` and an explanation.
         reason: String,
     },
-    /// The connection is back, and every subscription with it. Each that was gone is confirmed
-    /// next.
+    /// After a reconnect Redis did not allow this pattern any more; otherwise as `Refused`.
+    PRefused {
+        /// The pattern that brings no messages now.
+        pattern: ByteString,
+        /// What Redis said: `NOPERM` and an explanation.
+        reason: String,
+    },
+    /// Messages arrived and were dropped here, because the events were not read fast enough and
+    /// the inbox was full.
+    Missed {
+        /// The number of dropped messages.
+        count: u64,
+    },
+    /// The connection to Redis is lost. What is published until `Reconnected` does not arrive, and
+    /// cannot be counted: Redis keeps nothing for an absent subscriber. Where Redis or the network
+    /// hung, up to 4 s before this event belong to the gap too. (With sharded Pub/Sub the channels
+    /// of other nodes continue meanwhile.)
+    Disconnected {
+        /// What was seen of it: closed, or no answer to a PING.
+        reason: String,
+    },
+    /// The connection is back and everything is subscribed to again.
     Reconnected {
-        /// How long messages may be missing: from the last moment at which the old connection
-        /// was known to work.
+        /// How long messages may have been lost, from the last sign of life to now.
         gap: Duration,
-        /// How many attempts it took.
+        /// Attempts that it took, the successful one included.
         attempts: u32,
     },
 }
 
 impl Event {
-    /// Reads a push of the redis crate, or gives it back where it has nothing to do with Pub/Sub.
-    ///
-    /// Found on redis 1.8.1: confirmations carry `[name, count]`, a message
-    /// `[channel, payload]`, a pattern's message `[pattern, channel, payload]`.
-    pub(crate) fn from_push(push: PushInfo) -> Result<Event, PushInfo> {
-        use PushKind as Kind;
-        let PushInfo { kind, mut data } = push;
-        let event = match (&kind, data.as_mut_slice()) {
-            (
-                Kind::Message | Kind::SMessage,
-                [Value::BulkString(channel), Value::BulkString(payload)],
-            ) => {
-                let (channel, payload) = (std::mem::take(channel), std::mem::take(payload));
-                match kind {
-                    Kind::SMessage => Event::SMessage { channel, payload },
-                    _ => Event::Message { channel, payload },
-                }
-            }
-            (
-                Kind::PMessage,
-                [
-                    Value::BulkString(pattern),
-                    Value::BulkString(channel),
-                    Value::BulkString(payload),
-                ],
-            ) => Event::PMessage {
-                pattern: std::mem::take(pattern),
-                channel: std::mem::take(channel),
-                payload: std::mem::take(payload),
-            },
-            (_, [Value::BulkString(name), Value::Int(count)]) => {
-                let count = u64::try_from(*count).unwrap_or(0);
-                match kind {
-                    Kind::Subscribe => Event::Subscribe { channel: std::mem::take(name), count },
-                    Kind::PSubscribe => Event::PSubscribe { pattern: std::mem::take(name), count },
-                    Kind::Unsubscribe => {
-                        Event::Unsubscribe { channel: std::mem::take(name), count }
-                    }
-                    Kind::PUnsubscribe => {
-                        Event::PUnsubscribe { pattern: std::mem::take(name), count }
-                    }
-                    Kind::SSubscribe => Event::SSubscribe { channel: std::mem::take(name), count },
-                    Kind::SUnsubscribe => {
-                        Event::SUnsubscribe { channel: std::mem::take(name), count }
-                    }
-                    _ => return Err(PushInfo { kind, data }),
-                }
-            }
-            _ => return Err(PushInfo { kind, data }),
+    /// Reads a confirmation of Redis. Gives everything else back: messages take another way
+    /// (`tap.rs`).
+    pub(crate) fn confirmation(push: PushInfo) -> Result<Event, PushInfo> {
+        let PushInfo { kind, data } = push;
+        let [Value::BulkString(name), Value::Int(count)] = data.as_slice() else {
+            return Err(PushInfo { kind, data });
         };
-        Ok(event)
+        let name = ByteString::from(name.as_slice());
+        // Redis never counts below zero.
+        let count = u64::try_from(*count).unwrap_or(0);
+        Ok(match kind {
+            PushKind::Subscribe | PushKind::SSubscribe => Event::Subscribe { channel: name, count },
+            PushKind::PSubscribe => Event::PSubscribe { pattern: name, count },
+            PushKind::Unsubscribe | PushKind::SUnsubscribe => {
+                Event::Unsubscribe { channel: name, count }
+            }
+            PushKind::PUnsubscribe => Event::PUnsubscribe { pattern: name, count },
+            _ => return Err(PushInfo { kind, data }),
+        })
     }
 
     /// The bytes that a message holds; `None` for everything that is not a message.
     pub(crate) fn message_bytes(&self) -> Option<usize> {
         match self {
-            Event::Message { channel, payload } | Event::SMessage { channel, payload } => {
-                Some(channel.len() + payload.len())
-            }
+            Event::Message { channel, payload } => Some(channel.len() + payload.len()),
             Event::PMessage { pattern, channel, payload } => {
                 Some(pattern.len() + channel.len() + payload.len())
             }

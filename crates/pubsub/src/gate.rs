@@ -1,58 +1,68 @@
 //! The gate between one connection and the inbox.
 //!
-//! While reconnecting, a new connection is subscribed again before anybody is told that it is
-//! there: an attempt that fails halfway must leave nothing behind. So each connection delivers
-//! through a gate of its own, which holds everything back until the attempt has succeeded, lets
-//! it pass from then on, and swallows what comes late from a connection that was given up. The
+//! While reconnecting, a new connection subscribes to everything again before the reader learns
+//! about it: an attempt that fails halfway must leave nothing behind. So each connection delivers
+//! through a gate of its own. The gate holds everything back until the attempt has succeeded,
+//! passes everything on from then, and drops what a connection delivers that was given up. The
 //! reader therefore always sees: disconnected, reconnected, the confirmations, messages.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::Event;
-use crate::inbox::{Inbox, Queue};
+use crate::inbox::{Bounds, Queue};
 
 pub(crate) struct Gate {
-    inbox: Arc<Inbox>,
+    pass_on: Box<dyn Fn(Vec<Event>) + Send + Sync>,
     state: Mutex<State>,
 }
 
 enum State {
-    Holding { confirmations: Vec<Event>, messages: Queue },
+    Holding(Held),
     Open,
     Shut,
 }
 
+/// What a connection has delivered before the gate was opened.
+pub(crate) struct Held {
+    pub(crate) confirmations: Vec<Event>,
+    /// As bounded as the inbox: subscribing to many channels takes a while.
+    pub(crate) messages: Queue,
+}
+
 impl Gate {
-    pub(crate) fn holding(inbox: Arc<Inbox>) -> Gate {
-        Gate {
-            inbox,
-            state: Mutex::new(State::Holding { confirmations: Vec::new(), messages: Queue::new() }),
-        }
+    pub(crate) fn holding(
+        bounds: Bounds,
+        pass_on: impl Fn(Vec<Event>) + Send + Sync + 'static,
+    ) -> Gate {
+        let held = Held { confirmations: Vec::new(), messages: Queue::new(bounds) };
+        Gate { pass_on: Box::new(pass_on), state: Mutex::new(State::Holding(held)) }
     }
 
-    pub(crate) fn deliver(&self, event: Event) {
+    pub(crate) fn open(pass_on: impl Fn(Vec<Event>) + Send + Sync + 'static) -> Gate {
+        Gate { pass_on: Box::new(pass_on), state: Mutex::new(State::Open) }
+    }
+
+    pub(crate) fn deliver(&self, events: Vec<Event>) {
         match &mut *self.lock() {
-            State::Open => self.inbox.push(event),
+            State::Open => (self.pass_on)(events),
             State::Shut => {}
-            State::Holding { messages, .. } if event.message_bytes().is_some() => {
-                messages.push(event);
+            State::Holding(held) => {
+                for event in events {
+                    match event.message_bytes() {
+                        Some(_) => held.messages.push(event),
+                        None => held.confirmations.push(event),
+                    }
+                }
             }
-            State::Holding { confirmations, .. } => confirmations.push(event),
         }
     }
 
-    /// Passes on `first`, then what was held, then everything as it comes.
-    pub(crate) fn open(&self, first: Option<Event>) {
+    /// Opens the gate and gives what was held to `first`. Nothing newer passes before it returns.
+    pub(crate) fn open_with(&self, first: impl FnOnce(Held)) {
         let mut state = self.lock();
-        let held = std::mem::replace(&mut *state, State::Open);
-        first.into_iter().for_each(|event| self.inbox.push(event));
-        if let State::Holding { confirmations, mut messages } = held {
-            for event in confirmations {
-                self.inbox.push(event);
-            }
-            while let Some(event) = messages.pop() {
-                self.inbox.push(event);
-            }
+        match std::mem::replace(&mut *state, State::Open) {
+            State::Holding(held) => first(held),
+            other => *state = other,
         }
     }
 
@@ -68,7 +78,7 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::{FutureExt, StreamExt};
+    use std::sync::Arc;
 
     use super::*;
 
@@ -80,48 +90,45 @@ mod tests {
         Event::Message { channel: "c".into(), payload: payload.into() }
     }
 
-    fn read(inbox: &Inbox) -> Vec<Event> {
-        let mut reader = inbox.reader();
-        std::iter::from_fn(|| reader.next().now_or_never().flatten()).collect()
+    /// A gate that holds, and where it passes events on to.
+    fn gate() -> (Gate, Arc<Mutex<Vec<Event>>>) {
+        let passed = Arc::new(Mutex::new(Vec::new()));
+        let to = passed.clone();
+        let pass_on = move |events| to.lock().unwrap().extend(events);
+        (Gate::holding(Bounds::default(), pass_on), passed)
     }
 
     #[test]
-    fn holds_until_opened_then_confirmations_come_before_messages() {
-        let inbox = Arc::new(Inbox::new());
-        let gate = Gate::holding(inbox.clone());
-        gate.deliver(subscribe("a"));
-        gate.deliver(message("early"));
-        gate.deliver(subscribe("b"));
-        assert_eq!(read(&inbox), []);
-
-        let reconnected =
-            Event::Reconnected { gap: std::time::Duration::from_secs(1), attempts: 1 };
-        gate.open(Some(reconnected.clone()));
-        gate.deliver(message("late"));
-        assert_eq!(
-            read(&inbox),
-            [reconnected, subscribe("a"), subscribe("b"), message("early"), message("late")]
-        );
+    fn holds_confirmations_and_messages_apart_until_it_is_opened() {
+        let (gate, passed) = gate();
+        gate.deliver(vec![subscribe("a"), message("early")]);
+        gate.deliver(vec![subscribe("b")]);
+        assert_eq!(*passed.lock().unwrap(), []);
+        gate.open_with(|mut held| {
+            assert_eq!(held.confirmations, [subscribe("a"), subscribe("b")]);
+            assert_eq!(held.messages.pop(), Some(message("early")));
+        });
+        gate.deliver(vec![message("late")]);
+        assert_eq!(*passed.lock().unwrap(), [message("late")]);
     }
 
     #[test]
     fn a_failed_attempt_leaves_nothing_behind() {
-        let inbox = Arc::new(Inbox::new());
-        let gate = Gate::holding(inbox.clone());
-        gate.deliver(subscribe("a"));
+        let (gate, passed) = gate();
+        gate.deliver(vec![subscribe("a")]);
         gate.shut();
-        gate.deliver(message("x"));
-        assert_eq!(read(&inbox), []);
+        gate.deliver(vec![message("x")]);
+        gate.open_with(|_| panic!("it is shut"));
+        assert_eq!(*passed.lock().unwrap(), []);
     }
 
     #[test]
-    fn a_connection_that_was_given_up_is_not_heard_any_more() {
-        let inbox = Arc::new(Inbox::new());
-        let gate = Gate::holding(inbox.clone());
-        gate.open(None);
-        gate.deliver(message("1"));
+    fn what_a_connection_delivers_that_was_given_up_is_dropped() {
+        let (gate, passed) = gate();
+        gate.open_with(drop);
+        gate.deliver(vec![message("1")]);
         gate.shut();
-        gate.deliver(message("2"));
-        assert_eq!(read(&inbox), [message("1")]);
+        gate.deliver(vec![message("2")]);
+        assert_eq!(*passed.lock().unwrap(), [message("1")]);
     }
 }

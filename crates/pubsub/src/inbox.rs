@@ -1,62 +1,121 @@
 //! The inbox: what has arrived from Redis and was not read yet.
 //!
-//! Redis never waits for a subscriber, and neither may the task that reads from its socket: it
-//! would miss the heartbeat, and Redis would pile up the messages on its side until it cuts the
-//! connection. So the events wait here. A reader that is too slow must not cost all memory
-//! either, so the waiting messages are bounded, twice: by number and by bytes. When one of the
-//! bounds is reached the newest message is dropped and counted, and the count stands in the
-//! queue exactly where the message would have been.
+//! Redis never waits for a subscriber, and the task that reads from its socket must not wait
+//! either: it would miss the heartbeat, and Redis would collect the messages on its side until it
+//! cuts the connection. So the events wait here. A reader that is too slow must not cost all
+//! memory, so the waiting messages are bounded twice: by number and by bytes. Beyond a bound the
+//! newest message is dropped and counted, and the count stays in the queue exactly where the
+//! message would have been.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::pin::Pin;
+use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use futures_util::stream::Stream;
+use crate::{Event, Stats};
 
-use crate::Event;
+/// How much may wait for a reader.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) messages: usize,
+    /// Of names and payloads.
+    pub(crate) bytes: usize,
+}
 
-/// How many messages may wait.
-const MAX_MESSAGES: usize = 65_536;
-/// How many bytes of names and payloads may wait: what Redis, too, holds for a Pub/Sub client
-/// before it cuts it off (`client-output-buffer-limit pubsub 32mb 8mb 60`).
-const MAX_BYTES: usize = 32 * 1024 * 1024;
+impl Default for Bounds {
+    fn default() -> Bounds {
+        // As many bytes as Redis, too, holds for a Pub/Sub client before it cuts it off
+        // (`client-output-buffer-limit pubsub 32mb 8mb 60`).
+        Bounds { messages: 65_536, bytes: 32 * 1024 * 1024 }
+    }
+}
 
 /// The bounded queue alone, without readers.
 pub(crate) struct Queue {
-    events: VecDeque<Event>,
+    bounds: Bounds,
+    waiting: VecDeque<Waiting>,
     messages: usize,
     bytes: usize,
-    max_messages: usize,
-    max_bytes: usize,
+    /// What the outages that were merged into the next one lasted and took.
+    merged: (Duration, u32),
+    stats: Stats,
+}
+
+struct Waiting {
+    event: Event,
+    /// Redis repeated it after a reconnect: the next reconnect replaces it.
+    repeated: bool,
 }
 
 impl Queue {
-    pub(crate) fn new() -> Queue {
-        Queue::bounded(MAX_MESSAGES, MAX_BYTES)
-    }
-
-    fn bounded(max_messages: usize, max_bytes: usize) -> Queue {
-        Queue { events: VecDeque::new(), messages: 0, bytes: 0, max_messages, max_bytes }
+    pub(crate) fn new(bounds: Bounds) -> Queue {
+        let (waiting, stats) = (VecDeque::new(), Stats::default());
+        Queue { bounds, waiting, messages: 0, bytes: 0, merged: (Duration::ZERO, 0), stats }
     }
 
     pub(crate) fn push(&mut self, event: Event) {
         match (&event, event.message_bytes()) {
-            (_, Some(bytes)) if !self.has_room_for(bytes) => self.miss(1),
             (_, Some(bytes)) => {
+                self.stats.received += 1;
+                if !self.has_room_for(bytes) {
+                    self.stats.missed += 1;
+                    return self.miss(1);
+                }
                 self.messages += 1;
                 self.bytes += bytes;
-                self.events.push_back(event);
+                self.stats.most_waiting = self.stats.most_waiting.max(self.messages as u64);
             }
+            (Event::Disconnected { .. }, None) => self.merge_with_an_unread_outage(),
             // Messages that another queue has dropped already.
-            (&Event::Missed { count }, None) => self.miss(count),
-            // Everything else tells where there are gaps: it is never dropped.
-            (_, None) => self.events.push_back(event),
+            (&Event::Missed { count }, None) => {
+                self.stats.received += count;
+                self.stats.missed += count;
+                return self.miss(count);
+            }
+            // Everything else shows where there are gaps: it is never dropped.
+            _ => {}
+        }
+        self.waiting.push_back(Waiting { event, repeated: false });
+    }
+
+    /// The connection is back, and Redis has said this about each name.
+    pub(crate) fn reconnected(&mut self, gap: Duration, attempts: u32, repeated: Vec<Event>) {
+        self.stats.reconnects += 1;
+        let (more_gap, more_attempts) = mem::take(&mut self.merged);
+        let (gap, attempts) = (gap + more_gap, attempts.saturating_add(more_attempts));
+        self.push(Event::Reconnected { gap, attempts });
+        self.waiting.extend(repeated.into_iter().map(|event| Waiting { event, repeated: true }));
+    }
+
+    /// Otherwise a Redis that comes and goes would fill the memory of a program that does not
+    /// read, as what shows an outage is never dropped. So an outage that nobody has read, and
+    /// that no message separates from this one, becomes a part of this one.
+    fn merge_with_an_unread_outage(&mut self) {
+        let is_message = |waiting: &Waiting| waiting.event.message_bytes().is_some();
+        let from = self.waiting.iter().rposition(is_message).map_or(0, |last| last + 1);
+        let is_loss = |waiting: &Waiting| matches!(waiting.event, Event::Disconnected { .. });
+        if !self.waiting.range(from..).any(is_loss) {
+            return;
+        }
+        for waiting in self.waiting.split_off(from) {
+            match waiting.event {
+                Event::Disconnected { .. } => {}
+                Event::Reconnected { gap, attempts } => {
+                    self.merged.0 += gap;
+                    self.merged.1 = self.merged.1.saturating_add(attempts);
+                }
+                Event::Missed { count } => self.miss(count),
+                // This outage will report them again.
+                Event::Refused { .. } | Event::PRefused { .. } => {}
+                _ if waiting.repeated => {}
+                _ => self.waiting.push_back(waiting),
+            }
         }
     }
 
     pub(crate) fn pop(&mut self) -> Option<Event> {
-        let event = self.events.pop_front()?;
+        let event = self.waiting.pop_front()?.event;
         if let Some(bytes) = event.message_bytes() {
             self.messages -= 1;
             self.bytes -= bytes;
@@ -68,15 +127,16 @@ impl Queue {
         // A message larger than the bound itself is let in alone: Redis allows payloads of
         // 512 MB, and one that could never arrive would be a trap.
         self.messages == 0
-            || (self.messages < self.max_messages && self.bytes + bytes <= self.max_bytes)
+            || (self.messages < self.bounds.messages && self.bytes + bytes <= self.bounds.bytes)
     }
 
     fn miss(&mut self, more: u64) {
-        match self.events.back_mut() {
-            Some(Event::Missed { count }) => *count += more,
+        match self.waiting.back_mut() {
+            Some(Waiting { event: Event::Missed { count }, .. }) => *count += more,
             _ => {
                 tracing::debug!("the reader is too slow: dropping messages");
-                self.events.push_back(Event::Missed { count: more });
+                let event = Event::Missed { count: more };
+                self.waiting.push_back(Waiting { event, repeated: false });
             }
         }
     }
@@ -89,44 +149,66 @@ pub(crate) struct Inbox {
 
 struct State {
     queue: Queue,
-    /// Those who wait, each under a number of its own, so that who gives up can be forgotten.
-    waiting: BTreeMap<u64, Waker>,
+    /// Wakes the readers that wait. Each has a number, under which it can be forgotten.
+    wakers: BTreeMap<u64, Waker>,
     readers: u64,
     closed: bool,
 }
 
 impl Inbox {
-    pub(crate) fn new() -> Inbox {
-        Inbox {
-            state: Mutex::new(State {
-                queue: Queue::new(),
-                waiting: BTreeMap::new(),
-                readers: 0,
-                closed: false,
-            }),
-        }
+    pub(crate) fn new(bounds: Bounds) -> Inbox {
+        let (queue, wakers) = (Queue::new(bounds), BTreeMap::new());
+        Inbox { state: Mutex::new(State { queue, wakers, readers: 0, closed: false }) }
     }
 
-    pub(crate) fn push(&self, event: Event) {
+    /// Adds events in the order in which they came.
+    pub(crate) fn push_all(&self, events: impl IntoIterator<Item = Event>) {
+        self.change(|queue| events.into_iter().for_each(|event| queue.push(event)));
+    }
+
+    /// Lets `change` add something, and wakes the readers.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Queue)) {
         let mut state = self.lock();
         if !state.closed {
-            state.queue.push(event);
+            change(&mut state.queue);
         }
         state.wake_all();
     }
 
-    /// Takes nothing more. What waits can still be read.
+    /// Accepts nothing more. What waits can still be read.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
         state.wake_all();
     }
 
-    /// A stream of the events, which ends when the inbox is closed and empty.
-    pub(crate) fn reader(&self) -> Reader<'_> {
+    pub(crate) fn stats(&self) -> Stats {
+        let queue = &self.lock().queue;
+        Stats { waiting: queue.messages as u64, ..queue.stats }
+    }
+
+    pub(crate) fn new_reader(&self) -> u64 {
         let mut state = self.lock();
         state.readers += 1;
-        Reader { inbox: self, number: state.readers }
+        state.readers
+    }
+
+    /// The next event for the reader of this number: `None` when the inbox is closed and empty.
+    pub(crate) fn poll_next(&self, reader: u64, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        let mut state = self.lock();
+        if let Some(event) = state.queue.pop() {
+            return Poll::Ready(Some(event));
+        }
+        if state.closed {
+            return Poll::Ready(None);
+        }
+        state.wakers.insert(reader, context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Does not wake this reader any more.
+    pub(crate) fn forget(&self, reader: u64) {
+        self.lock().wakers.remove(&reader);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -137,34 +219,7 @@ impl Inbox {
 
 impl State {
     fn wake_all(&mut self) {
-        std::mem::take(&mut self.waiting).into_values().for_each(Waker::wake);
-    }
-}
-
-pub(crate) struct Reader<'a> {
-    inbox: &'a Inbox,
-    number: u64,
-}
-
-impl Stream for Reader<'_> {
-    type Item = Event;
-
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        let mut state = self.inbox.lock();
-        if let Some(event) = state.queue.pop() {
-            return Poll::Ready(Some(event));
-        }
-        if state.closed {
-            return Poll::Ready(None);
-        }
-        state.waiting.insert(self.number, context.waker().clone());
-        Poll::Pending
-    }
-}
-
-impl Drop for Reader<'_> {
-    fn drop(&mut self) {
-        self.inbox.lock().waiting.remove(&self.number);
+        mem::take(&mut self.wakers).into_values().for_each(Waker::wake);
     }
 }
 
@@ -173,20 +228,37 @@ mod tests {
     use super::*;
 
     fn message(payload: &str) -> Event {
-        Event::Message { channel: Vec::new(), payload: payload.into() }
+        Event::Message { channel: "".into(), payload: payload.into() }
     }
 
     fn disconnected() -> Event {
         Event::Disconnected { reason: "test".into() }
     }
 
+    fn reconnected(seconds: u64, attempts: u32) -> Event {
+        Event::Reconnected { gap: Duration::from_secs(seconds), attempts }
+    }
+
+    fn subscribed(channel: &str) -> Event {
+        Event::Subscribe { channel: channel.into(), count: 1 }
+    }
+
+    fn bounded(messages: usize, bytes: usize) -> Queue {
+        Queue::new(Bounds { messages, bytes })
+    }
+
     fn drain(queue: &mut Queue) -> Vec<Event> {
         std::iter::from_fn(|| queue.pop()).collect()
     }
 
+    fn outage(queue: &mut Queue, seconds: u64) {
+        queue.push(disconnected());
+        queue.reconnected(Duration::from_secs(seconds), 2, vec![subscribed("a"), subscribed("b")]);
+    }
+
     #[test]
     fn keeps_the_order() {
-        let mut queue = Queue::bounded(10, 1000);
+        let mut queue = bounded(10, 1000);
         for payload in ["a", "b", "c"] {
             queue.push(message(payload));
         }
@@ -195,18 +267,20 @@ mod tests {
 
     #[test]
     fn drops_the_newest_and_counts_them_in_their_place() {
-        let mut queue = Queue::bounded(2, 1000);
+        let mut queue = bounded(2, 1000);
         for payload in ["a", "b", "c", "d"] {
             queue.push(message(payload));
         }
         assert_eq!(queue.pop(), Some(message("a")));
         queue.push(message("e"));
         assert_eq!(drain(&mut queue), [message("b"), Event::Missed { count: 2 }, message("e")]);
+        let Stats { received, missed, most_waiting, .. } = queue.stats;
+        assert_eq!((received, missed, most_waiting), (5, 2, 2));
     }
 
     #[test]
     fn is_bounded_by_bytes_too() {
-        let mut queue = Queue::bounded(1000, 10);
+        let mut queue = bounded(1000, 10);
         queue.push(message("123456"));
         queue.push(message("12345"));
         queue.push(message("1234"));
@@ -221,7 +295,7 @@ mod tests {
 
     #[test]
     fn lets_in_one_message_larger_than_the_bound() {
-        let mut queue = Queue::bounded(1000, 10);
+        let mut queue = bounded(1000, 10);
         queue.push(message("1234567890-"));
         queue.push(message("x"));
         assert_eq!(drain(&mut queue), [message("1234567890-"), Event::Missed { count: 1 }]);
@@ -229,7 +303,7 @@ mod tests {
 
     #[test]
     fn never_drops_what_is_not_a_message() {
-        let mut queue = Queue::bounded(1, 1000);
+        let mut queue = bounded(1, 1000);
         queue.push(message("a"));
         queue.push(message("b"));
         queue.push(disconnected());
@@ -242,23 +316,86 @@ mod tests {
     }
 
     #[test]
-    fn the_real_bounds_hold_and_nothing_is_uncounted() {
-        let mut queue = Queue::new();
-        for _ in 0..MAX_MESSAGES + 1000 {
+    fn the_default_bounds_hold_and_nothing_is_uncounted() {
+        let bounds = Bounds::default();
+        let mut queue = Queue::new(bounds);
+        for _ in 0..bounds.messages + 1000 {
             queue.push(message("x"));
         }
         let events = drain(&mut queue);
-        assert_eq!(events.len(), MAX_MESSAGES + 1);
+        assert_eq!(events.len(), bounds.messages + 1);
         assert_eq!(events.last(), Some(&Event::Missed { count: 1000 }));
     }
 
     #[test]
-    fn forgets_readers_that_gave_up() {
-        use futures_util::{FutureExt, StreamExt};
-        let inbox = Inbox::new();
-        for _ in 0..10 {
-            assert_eq!(inbox.reader().next().now_or_never(), None);
+    fn unread_outages_without_a_message_between_them_become_one() {
+        let mut queue = bounded(10, 1000);
+        queue.push(message("before"));
+        outage(&mut queue, 1);
+        // The program subscribes to one more channel by itself.
+        queue.push(subscribed("c"));
+        outage(&mut queue, 2);
+        outage(&mut queue, 3);
+        assert_eq!(
+            drain(&mut queue),
+            [
+                message("before"),
+                subscribed("c"),
+                disconnected(),
+                reconnected(6, 6),
+                subscribed("a"),
+                subscribed("b"),
+            ]
+        );
+        assert_eq!(queue.stats.reconnects, 3);
+    }
+
+    #[test]
+    fn missed_messages_do_not_keep_outages_apart() {
+        let mut queue = bounded(1, 1000);
+        queue.push(message("the only one"));
+        for _ in 0..3 {
+            outage(&mut queue, 1);
+            queue.push(message("too much"));
         }
-        assert!(inbox.lock().waiting.is_empty());
+        assert_eq!(
+            drain(&mut queue),
+            [
+                message("the only one"),
+                Event::Missed { count: 2 },
+                disconnected(),
+                reconnected(3, 6),
+                subscribed("a"),
+                subscribed("b"),
+                Event::Missed { count: 1 },
+            ]
+        );
+    }
+
+    #[test]
+    fn outages_that_were_read_or_have_a_message_between_them_stay_apart() {
+        let mut queue = bounded(10, 1000);
+        outage(&mut queue, 1);
+        assert_eq!(queue.pop(), Some(disconnected()));
+        outage(&mut queue, 2);
+        queue.push(message("between"));
+        outage(&mut queue, 3);
+        let gaps: Vec<_> = drain(&mut queue)
+            .into_iter()
+            .filter_map(|event| match event {
+                Event::Reconnected { gap, .. } => Some(gap.as_secs()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(gaps, [1, 2, 3]);
+    }
+
+    #[test]
+    fn stays_small_however_often_the_connection_comes_and_goes() {
+        let mut queue = bounded(10, 1000);
+        for _ in 0..1000 {
+            outage(&mut queue, 1);
+        }
+        assert_eq!(queue.waiting.len(), 4);
     }
 }

@@ -5,38 +5,58 @@
 //! `publish`. What they add to the redis crate:
 //!
 //! - A lost connection is noticed (within 4 s when Redis hangs, at once when it ends), reported
-//!   as [`Event::Disconnected`], made again, and everything is subscribed again.
-//! - A reader that is too slow costs a bounded amount of memory, and is told how many messages
-//!   it missed, and where.
-//! - Everything comes in one order: disconnected, reconnected, confirmations, messages. (With shard
-//!   channels, those that are in order go on meanwhile.)
+//!   as [`Event::Disconnected`], and made again; then everything is subscribed again.
+//! - A reader that is too slow costs a bounded amount of memory, and learns how many messages it
+//!   missed, and where.
+//! - Events have one order: disconnected, reconnected, confirmations, messages. (With sharded
+//!   Pub/Sub the channels of other nodes continue meanwhile.)
 //!
-//! What Pub/Sub itself does not give, this crate does not give either: Redis keeps no message for
-//! anybody who is not connected at that moment. [`Event::Disconnected`] and
+//! This crate cannot add what Pub/Sub itself does not have: Redis keeps no message for a
+//! subscriber that is not connected at that moment. [`Event::Disconnected`] and
 //! [`Event::Reconnected`] say when that was.
 //!
-//! Each difficulty has a file of its own: `link.rs` (one connection and its heartbeat),
-//! `outage.rs` (how to wait and what to say meanwhile), `gate.rs` (what may be told when),
-//! `inbox.rs` (bounded memory), `tls.rs` (whom to trust), `addresses.rs` (whom to ask next).
-//! `driver.rs` puts them together for a subscriber, `publishing.rs` for a publisher. What sharded
-//! Pub/Sub on a cluster needs besides is in the folder `sharded`.
+//! Each difficulty has a file of its own:
+//!
+//! - `socket.rs` opens the stream of bytes, with the certificates of `tls.rs`; `tap.rs` takes the
+//!   messages out of it before the redis crate decodes the rest (`frame.rs` finds where each
+//!   ends);
+//! - `link.rs` is one connection and its heartbeat, `role.rs` knows servers that answer but get no
+//!   messages;
+//! - `gate.rs` decides what a new connection may deliver when, `inbox.rs` bounds the memory,
+//!   `outage.rs` has the delays and the log of an outage, `addresses.rs` the next server to try;
+//! - `subscriptions.rs` and `publishing.rs` are the tasks that put these together, `task.rs` is
+//!   how they end.
+//!
+//! What a cluster needs besides is in the folder `cluster`.
 
 mod address;
 mod addresses;
-mod driver;
+mod answer;
+mod byte_string;
+mod cluster;
 mod error;
+pub mod escape;
 mod event;
+mod frame;
 mod gate;
 mod inbox;
+mod kind;
 mod link;
 mod outage;
 mod publisher;
 mod publishing;
-mod sharded;
-mod subscriber;
+mod pubsub;
+mod role;
+mod socket;
+mod stats;
+mod subscriptions;
+mod tap;
+mod task;
 mod tls;
 
+pub use byte_string::ByteString;
 pub use error::Error;
 pub use event::Event;
-pub use publisher::Publisher;
-pub use subscriber::PubSub;
+pub use publisher::{Publisher, PublisherBuilder};
+pub use pubsub::{Events, PubSub, PubSubBuilder};
+pub use stats::Stats;

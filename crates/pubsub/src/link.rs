@@ -1,135 +1,148 @@
-//! One connection to Redis, from its start to its end. It knows how to deliver events, to be
-//! asked something, and to notice that it is gone; what to do then is not its business.
+//! One connection to Redis, from its start to its end. It delivers events, sends commands, and
+//! notices when it is lost; what to do then is decided elsewhere.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, PushInfo, PushKind, RedisError,
-    RedisResult, Value,
+    AsyncConnectionConfig, Cmd, FromRedisValue, PushInfo, PushKind, RedisError, RedisResult,
 };
 use tokio::sync::Notify;
-use tokio::task::coop;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::address::Address;
+use crate::answer::confirmed_as_array;
 use crate::error::said;
-use crate::{Error, Event};
+use crate::gate::Gate;
+use crate::kind::Kind;
+use crate::role::Role;
+use crate::socket::{self, Arrivals};
+use crate::tap::Tap;
+use crate::{ByteString, Error, Event};
 
 /// How long connecting, or subscribing again, may take.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a quiet connection is trusted before it is asked for a sign of life.
-const PING_EVERY: Duration = Duration::from_secs(3);
-/// How long that may take.
+/// How long a silent connection is trusted before it is asked for a sign of life.
+pub(crate) const PING_EVERY: Duration = Duration::from_secs(3);
+/// How long the answer may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The four commands that change what a connection is subscribed to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
-    Subscribe,
-    PSubscribe,
-    Unsubscribe,
-    PUnsubscribe,
-}
 
 /// A connection. The last clone to be dropped closes it.
 #[derive(Clone)]
-pub(crate) struct Link {
+pub(crate) struct Link(Arc<Inner>);
+
+struct Inner {
     connection: MultiplexedConnection,
     signs: Arc<Signs>,
     role: Role,
+    /// The redis crate's task, which reads and writes. By itself it would first send what is
+    /// queued: when a Redis that hung continues, it would get messages that were already reported
+    /// as not confirmed.
+    _task: AbortOnDropHandle<()>,
 }
 
-/// What a server says of itself when a connection is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// A primary, or a server that has no such thing.
-    Primary,
-    /// A replica outside a cluster.
-    Replica,
-    /// A node of a cluster, and whether it is a replica there.
-    Node {
-        replica: bool,
-    },
-    Sentinel,
-}
-
-/// What the connection's own task lets us know.
-#[derive(Default)]
+/// What the redis crate's task lets us know.
 struct Signs {
-    /// Messages and answers so far.
-    life: AtomicU64,
+    arrivals: Arc<Arrivals>,
+    confirmations: AtomicU64,
     closed: Notify,
+    /// Why the stream of bytes was given up, if it was not Redis that closed it.
+    broken: Arc<OnceLock<&'static str>>,
 }
 
 impl Link {
-    /// Connects and logs in, within [`CONNECT_TIMEOUT`]. Events go to `deliver`, which is called
-    /// on the task that reads from the socket and must not block.
-    pub(crate) async fn connect(
-        address: &Address,
-        deliver: impl Fn(Event) + Send + Sync + 'static,
-    ) -> Result<Link, Error> {
-        let signs = Arc::new(Signs::default());
+    /// Connects and logs in, within [`CONNECT_TIMEOUT`]. Events go to `gate`, on the task that
+    /// reads from the socket.
+    pub(crate) async fn connect(address: &Address, gate: Arc<Gate>) -> Result<Link, Error> {
+        match timeout(CONNECT_TIMEOUT, Link::connect_in_time(address, gate)).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::Unreachable {
+                address: address.shown.clone(),
+                reason: format!("no answer within {CONNECT_TIMEOUT:?}"),
+            }),
+        }
+    }
+
+    async fn connect_in_time(address: &Address, gate: Arc<Gate>) -> Result<Link, Error> {
+        let arrivals = Arc::new(Arrivals::new());
+        let stream = socket::open(address, arrivals.clone())
+            .await
+            .map_err(|error| Error::opening(&address.shown, &error))?;
+        let messages = gate.clone();
+        let tap = Tap::new(stream, move |batch| messages.deliver(batch));
+        let broken = tap.broken();
+        let signs = Arc::new(Signs {
+            arrivals,
+            confirmations: AtomicU64::new(0),
+            closed: Notify::new(),
+            broken,
+        });
         let told = signs.clone();
         let config = AsyncConnectionConfig::new()
             // The crate's own limits are off: this file and its callers have theirs.
             .set_connection_timeout(None)
             .set_response_timeout(None)
             .set_push_sender(move |push: PushInfo| {
-                told.life.fetch_add(1, Ordering::Relaxed);
                 if push.kind == PushKind::Disconnection {
                     told.closed.notify_one();
-                    return Ok::<(), ()>(());
+                    return Ok::<(), std::fmt::Error>(());
                 }
-                match Event::from_push(push) {
+                match Event::confirmation(push) {
                     Ok(event) => {
-                        leave_a_turn_to_the_reader();
-                        deliver(event);
+                        told.confirmations.fetch_add(1, Ordering::Relaxed);
+                        gate.deliver(vec![event]);
                     }
                     Err(push) => tracing::debug!(kind = %push.kind, "ignored a push of Redis"),
                 }
                 Ok(())
             });
-        let connecting = async {
-            let mut connection =
-                address.client.get_multiplexed_async_connection_with_config(&config).await?;
-            let role = role(&mut connection).await?;
-            Ok((connection, role))
-        };
-        let (connection, role) = timeout(CONNECT_TIMEOUT, connecting)
+        let settings = address.info.redis_settings();
+        let connecting =
+            |error| Error::connecting(&address.shown, &error, signs.broken.get().copied());
+        let (mut connection, task) = MultiplexedConnection::new_with_config(settings, tap, config)
             .await
-            .map_err(|_| Error::Unreachable {
-                address: address.shown.clone(),
-                reason: format!("no answer within {CONNECT_TIMEOUT:?}"),
-            })?
-            .map_err(|error| Error::connecting(&address.shown, &error))?;
+            .map_err(connecting)?;
+        let _task = AbortOnDropHandle::new(tokio::spawn(task));
+        let role = Role::ask(&mut connection).await.map_err(connecting)?;
         if role == Role::Sentinel {
             return Err(Error::Sentinel { address: address.shown.clone() });
         }
-        Ok(Link { connection, signs, role })
+        Ok(Link(Arc::new(Inner { connection, signs, role, _task })))
     }
 
     pub(crate) fn role(&self) -> Role {
-        self.role
+        self.0.role
     }
 
-    /// Returns when Redis has confirmed every name, or has refused them all: it checks the
-    /// rights to all of them before it takes the first.
-    pub(crate) async fn change(&self, change: Change, names: &[Vec<u8>]) -> RedisResult<()> {
-        let mut connection = self.connection.clone();
-        match change {
-            Change::Subscribe => connection.subscribe(names).await,
-            Change::PSubscribe => connection.psubscribe(names).await,
-            Change::Unsubscribe => connection.unsubscribe(names).await,
-            Change::PUnsubscribe => connection.punsubscribe(names).await,
+    /// Subscribes to all of these names or, where Redis refuses, to none: it checks the rights to
+    /// all of them before it takes the first.
+    pub(crate) async fn subscribe(&self, kind: Kind, names: &[ByteString]) -> RedisResult<()> {
+        let before = self.0.signs.confirmations.load(Ordering::Relaxed);
+        let (mut connection, names) = (self.0.connection.clone(), as_bytes(names));
+        match kind {
+            Kind::Channel => connection.subscribe(names).await?,
+            Kind::Pattern => connection.psubscribe(names).await?,
+        }
+        if self.0.signs.confirmations.load(Ordering::Relaxed) == before {
+            return Err(confirmed_as_array());
+        }
+        Ok(())
+    }
+
+    /// Returns when Redis has confirmed the end of these subscriptions.
+    pub(crate) async fn unsubscribe(&self, kind: Kind, names: &[ByteString]) -> RedisResult<()> {
+        let (mut connection, names) = (self.0.connection.clone(), as_bytes(names));
+        match kind {
+            Kind::Channel => connection.unsubscribe(names).await,
+            Kind::Pattern => connection.punsubscribe(names).await,
         }
     }
 
-    /// Sends these commands together, in this order. Returns for each what Redis answered, or why it
-    /// refused it.
+    /// Sends these commands together, in this order. Returns for each what Redis answered, or why
+    /// it refused it.
     pub(crate) async fn ask<Answer: FromRedisValue>(
         &self,
         commands: impl Iterator<Item = Cmd>,
@@ -139,62 +152,56 @@ impl Link {
         commands.for_each(|command| {
             pipeline.add_command(command);
         });
-        let answers = pipeline.query_async(&mut self.connection.clone()).await;
-        self.signs.life.fetch_add(1, Ordering::Relaxed);
-        answers
+        pipeline.query_async(&mut self.0.connection.clone()).await
     }
 
-    /// Returns when the connection is gone.
+    /// To ask something else.
+    pub(crate) fn connection(&self) -> MultiplexedConnection {
+        self.0.connection.clone()
+    }
+
+    /// Returns when the connection is lost.
     ///
-    /// Redis that ends closes its connections, which is seen at once. A Redis that hangs, or a
-    /// network that swallows packets, closes nothing: only a PING without an answer shows it. So
-    /// does, unjustly, a single message that takes more than a second to arrive: the redis crate
-    /// shows whole messages, not bytes.
+    /// A Redis that ends closes its connections, which is seen at once. A Redis that hangs, or a
+    /// network that drops packets, closes nothing: only a PING without an answer shows it.
     pub(crate) async fn lost(&self) -> Loss {
         tokio::select! {
-            () = self.signs.closed.notified() => Loss::closed(),
+            () = self.0.signs.closed.notified() => match self.0.signs.broken.get() {
+                Some(&reason) => Loss::now(reason.to_owned()),
+                None => Loss::closed(),
+            },
             loss = self.heartbeat() => loss,
         }
     }
 
-    /// Returns when a server that was no replica has become one, within [`PING_EVERY`]. It closes no
-    /// connection for that, and still takes messages, for the few who are subscribed there.
-    pub(crate) async fn demoted(&self) -> Loss {
-        loop {
-            sleep(PING_EVERY).await;
-            // A server that does not answer is the heartbeat's business.
-            let role = role(&mut self.connection.clone()).await;
-            if let Ok(Role::Replica | Role::Node { replica: true }) = role {
-                return Loss::now("it is a replica now".to_owned());
-            }
-        }
-    }
-
     async fn heartbeat(&self) -> Loss {
-        let mut connection = self.connection.clone();
-        let mut alive = Instant::now();
         loop {
-            sleep(PING_EVERY).await;
-            let before = self.signs.life.load(Ordering::Relaxed);
+            let alive = self.0.signs.arrivals.last();
+            if alive.elapsed() < PING_EVERY {
+                sleep_until(alive + PING_EVERY).await;
+                continue;
+            }
             let ping = redis::cmd("PING");
-            match timeout(PING_TIMEOUT, ping.exec_async(&mut connection)).await {
-                Ok(Err(error)) if error.is_io_error() => return Loss::closed(),
-                // An error is an answer too: Redis is there, and this user may not PING.
-                Ok(_) => {}
-                // In a flood the answer stands in line behind the messages. A connection that
-                // still delivers is alive, however late the answer is.
-                Err(_) if self.signs.life.load(Ordering::Relaxed) != before => {}
-                Err(_) => {
+            match timeout(PING_TIMEOUT, ping.exec_async(&mut self.connection())).await {
+                // The crate's task has noticed it, too, and knows why.
+                Ok(Err(error)) if error.is_io_error() => std::future::pending().await,
+                // An error is an answer: Redis is there, and this user may not PING. Answer or
+                // not, bytes have arrived: the answer may be behind a message of 500 MB.
+                _ if self.0.signs.arrivals.last() > alive => {}
+                _ => {
                     let reason = format!("no answer to PING within {PING_TIMEOUT:?}");
                     return Loss { reason, since: alive };
                 }
             }
-            alive = Instant::now();
         }
     }
 }
 
-/// Why a connection is gone, and since when: the last moment at which it was known to work.
+fn as_bytes(names: &[ByteString]) -> Vec<&[u8]> {
+    names.iter().map(|name| &**name).collect()
+}
+
+/// Why a connection is lost, and since when: the last moment at which it was known to work.
 pub(crate) struct Loss {
     pub(crate) reason: String,
     pub(crate) since: Instant,
@@ -214,42 +221,4 @@ impl Loss {
         // The redis crate does not tell more.
         Loss::now("Redis closed the connection".to_owned())
     }
-}
-
-/// Makes the task that reads from the socket yield after each read that brought many messages.
-///
-/// In a flood there is always more to read, and that task would go on for 8 MB (128 reads of
-/// 64 KiB) before tokio makes it pause: more messages than the inbox takes, dropped before a
-/// reader on the same thread had its turn. So each message takes from the task's budget what a
-/// read takes; when it is used up, the next read waits until the others have had theirs. (One
-/// read brings as much as the largest message so far. After one of more than 1 MiB that can be
-/// more of the smallest messages than the inbox takes: counted as missed then, like any other.)
-fn leave_a_turn_to_the_reader() {
-    let mut nobody = Context::from_waker(Waker::noop());
-    if coop::has_budget_remaining()
-        && let Poll::Ready(turn) = coop::poll_proceed(&mut nobody)
-    {
-        turn.made_progress();
-    }
-}
-
-/// Asks by a HELLO without arguments, which changes nothing and which Redis allows to every user.
-///
-/// The redis crate takes any answer to its login that is no error. A mail server's `+OK` would
-/// do, and then nothing would ever come: so this is also how it shows that there is a Redis.
-async fn role(connection: &mut MultiplexedConnection) -> RedisResult<Role> {
-    let Value::Map(answer) = redis::cmd("HELLO").query_async(connection).await? else {
-        return Err((ErrorKind::UnexpectedReturnType, "no map").into());
-    };
-    let says = |key: &str, value: &str| {
-        let is = |found: &Value, text: &str| matches!(found, Value::BulkString(found) if found == text.as_bytes());
-        answer.iter().any(|(k, v)| is(k, key) && is(v, value))
-    };
-    let replica = says("role", "replica") || says("role", "slave");
-    Ok(match () {
-        () if says("mode", "sentinel") => Role::Sentinel,
-        () if says("mode", "cluster") => Role::Node { replica },
-        () if replica => Role::Replica,
-        () => Role::Primary,
-    })
 }

@@ -1,38 +1,55 @@
 //! An outage, from the lost connection to the next good one: how long to wait before each
-//! attempt, and what to say meanwhile.
+//! attempt, and what to log meanwhile.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::link::Loss;
 
+/// How long to wait before the next attempt: twice as long each time, up to a limit, and never
+/// quite the same, so that a thousand subscribers do not all return in the same millisecond.
+pub(crate) struct Backoff {
+    next: Duration,
+    longest: Duration,
+}
+
 const FIRST_DELAY: Duration = Duration::from_millis(50);
-const LONGEST_DELAY: Duration = Duration::from_secs(2);
+pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(2);
+
+impl Backoff {
+    pub(crate) fn up_to(longest: Duration) -> Backoff {
+        Backoff { next: FIRST_DELAY, longest }
+    }
+
+    pub(crate) fn start_over(&mut self) {
+        self.next = FIRST_DELAY;
+    }
+
+    pub(crate) fn next_delay(&mut self) -> Duration {
+        let delay = self.next.mul_f64(rand::random_range(0.5..=1.0));
+        self.next = (self.next * 2).min(self.longest);
+        delay
+    }
+}
 
 /// The outages of one client, one after the other.
 pub(crate) struct Outages {
-    delay: Duration,
-    longest_delay: Duration,
+    backoff: Backoff,
     since: Instant,
     connected_at: Instant,
     attempts: u32,
     reported: BTreeSet<String>,
-    /// Nobody misses anything on this connection: not a word about it.
+    /// Suppresses logging while nothing depends on the connection.
     pub(crate) silent: bool,
 }
 
 impl Outages {
-    /// To be made when the first connection stands.
-    pub(crate) fn new() -> Outages {
-        Outages::with_longest_delay(LONGEST_DELAY)
-    }
-
-    pub(crate) fn with_longest_delay(longest_delay: Duration) -> Outages {
+    /// To be made when the first connection has been made.
+    pub(crate) fn new(longest_delay: Duration) -> Outages {
         Outages {
-            delay: FIRST_DELAY,
-            longest_delay,
+            backoff: Backoff::up_to(longest_delay),
             since: Instant::now(),
             connected_at: Instant::now(),
             attempts: 0,
@@ -49,24 +66,20 @@ impl Outages {
         self.since = loss.since;
         self.attempts = 0;
         self.reported.clear();
-        self.delay = first_delay(self.connected_at.elapsed(), self.delay);
+        // A Redis that lets us in and throws us out again must not be dialled in a tight loop:
+        // only a connection that has lasted for a while counts as a recovery.
+        if self.connected_at.elapsed() > LONGEST_DELAY {
+            self.backoff.start_over();
+        }
     }
 
-    /// Waits before the next attempt: twice as long each time, up to a limit, and never quite
-    /// the same, so that a thousand subscribers do not all come back in the same millisecond.
-    pub(crate) async fn wait(&mut self) {
-        sleep(self.next_delay()).await;
-    }
-
-    /// How long that is.
+    /// How long to wait before the next attempt.
     pub(crate) fn next_delay(&mut self) -> Duration {
-        let delay = self.delay.mul_f64(rand::random_range(0.5..=1.0));
-        self.delay = (self.delay * 2).min(self.longest_delay);
         self.attempts += 1;
-        delay
+        self.backoff.next_delay()
     }
 
-    /// An attempt has failed. Said once for each reason in an outage, not at each attempt.
+    /// An attempt has failed. Logged once for each reason in an outage, not at each attempt.
     pub(crate) fn failed(&mut self, error: &impl ToString) {
         let error = error.to_string();
         if !self.silent && !self.reported.contains(&error) {
@@ -75,8 +88,8 @@ impl Outages {
         }
     }
 
-    /// The connection is back: how long it may have been gone, and how many attempts it took. With
-    /// several addresses it may be to another one now.
+    /// The connection is back, now to `address`. Returns how long it may have been lost, and how
+    /// many attempts it took.
     pub(crate) fn end(&mut self, address: &str) -> (Duration, u32) {
         self.connected_at = Instant::now();
         let gap = self.since.elapsed();
@@ -91,36 +104,30 @@ impl Outages {
     }
 }
 
-/// A Redis that lets us in and throws us out again must not be dialled in a tight loop: only a
-/// connection that has stood for a while counts as a recovery.
-fn first_delay(connected_for: Duration, last_delay: Duration) -> Duration {
-    if connected_for > LONGEST_DELAY { FIRST_DELAY } else { last_delay }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn waits_longer_each_time_up_to_two_seconds() {
-        let mut outages = Outages::new();
-        let before = Instant::now();
-        for _ in 0..3 {
-            outages.wait().await;
+    #[test]
+    fn waits_longer_each_time_up_to_the_limit() {
+        let mut backoff = Backoff::up_to(Duration::from_millis(300));
+        for most in [50, 100, 200, 300, 300] {
+            let delay = backoff.next_delay();
+            let most = Duration::from_millis(most);
+            assert!(delay <= most && delay * 2 >= most, "{delay:?} of {most:?}");
         }
-        // At least half of 50 + 100 + 200 ms.
-        assert!(before.elapsed() >= Duration::from_millis(175));
-        assert_eq!(outages.delay, Duration::from_millis(400));
-        outages.delay = LONGEST_DELAY.mul_f64(0.6);
-        outages.wait().await;
-        assert_eq!(outages.delay, LONGEST_DELAY);
+        backoff.start_over();
+        assert!(backoff.next_delay() <= FIRST_DELAY);
     }
 
     #[test]
-    fn starts_over_only_after_a_connection_that_has_stood_for_a_while() {
-        let thrown_out = Duration::from_millis(100);
-        assert_eq!(first_delay(thrown_out, LONGEST_DELAY), LONGEST_DELAY);
-        let stood = Duration::from_secs(60);
-        assert_eq!(first_delay(stood, LONGEST_DELAY), FIRST_DELAY);
+    fn starts_over_only_after_a_connection_that_has_lasted_for_a_while() {
+        let mut outages = Outages::new(LONGEST_DELAY);
+        outages.backoff.next = LONGEST_DELAY;
+        outages.begin("test", &Loss::now("test".to_owned()));
+        assert_eq!(outages.backoff.next, LONGEST_DELAY, "thrown out at once");
+        outages.connected_at = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+        outages.begin("test", &Loss::now("test".to_owned()));
+        assert_eq!(outages.backoff.next, FIRST_DELAY);
     }
 }

@@ -1,23 +1,20 @@
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-
 use futures_util::StreamExt;
 use futures_util::stream::{self, FuturesOrdered, Stream};
 use redis::Cmd;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::{oneshot, watch};
-use tokio::task::{AbortHandle, yield_now};
+use tokio::task::yield_now;
 
-use crate::Error;
 use crate::addresses::Addresses;
-use crate::publishing::{Asked, Batch, connect, not_confirmed, publish_for_ever, until_closed};
-use crate::sharded;
+use crate::cluster::ShardPublishing;
+use crate::publishing::{Batch, Message, Publishing, not_confirmed};
+use crate::task::Task;
+use crate::{ByteString, Error};
 
 /// How many messages [`Publisher::publish_all`] hands over together: as many as Redis takes in a
-/// fraction of a millisecond. Twice as many are on their way at most, so that Redis has the next
-/// ones already when it has answered the first, and neither side waits for the other.
+/// fraction of a millisecond. Two batches are on their way at most, so that Redis has the next one
+/// already when it has answered the first, and neither side waits for the other.
 const BATCH: usize = 512;
-pub(crate) const CLOSED: &str = "the publisher was closed";
 
 /// A publisher, which keeps its connection as a [`PubSub`](crate::PubSub) does.
 ///
@@ -33,15 +30,51 @@ pub(crate) const CLOSED: &str = "the publisher was closed";
 /// # }
 /// ```
 pub struct Publisher {
+    command: &'static str,
     queue: UnboundedSender<Batch>,
-    /// Whether a message was ever queued: with shard channels only, none is.
-    used: Arc<AtomicBool>,
     connected: watch::Receiver<bool>,
-    pub(crate) closing: Arc<watch::Sender<bool>>,
-    task: AbortHandle,
-    pub(crate) addresses: Addresses,
-    /// Started with the first message for a shard channel.
-    pub(crate) sharded: OnceLock<sharded::Publisher>,
+    task: Task,
+}
+
+/// Settings of a [`Publisher`] that is not connected yet; see [`Publisher::builder`].
+pub struct PublisherBuilder {
+    url: String,
+    sharded: bool,
+}
+
+impl PublisherBuilder {
+    /// Whether to use sharded Pub/Sub (Redis 7 or later): [`publish`](Publisher::publish) is
+    /// SPUBLISH then, and each message goes to the node that owns its channel. Default: `false`.
+    ///
+    /// One node that hangs delays the messages for all others: until that is noticed, 4 s at most,
+    /// and for 2 s at each attempt to reach it before its replica has replaced it.
+    #[must_use]
+    pub fn sharded(self, sharded: bool) -> PublisherBuilder {
+        PublisherBuilder { sharded, ..self }
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// As [`Publisher::connect`].
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn connect(self) -> Result<Publisher, Error> {
+        let addresses = Addresses::parse(&self.url)?;
+        let (queue, queued) = mpsc::unbounded_channel();
+        let (is_connected, connected) = watch::channel(true);
+        let (command, task) = if self.sharded {
+            let publishing = ShardPublishing::connect(addresses, is_connected).await?;
+            ("SPUBLISH", Task::spawn(|closing| publishing.run(queued, closing)))
+        } else {
+            let publishing = Publishing::connect(addresses, is_connected).await?;
+            ("PUBLISH", Task::spawn(|closing| publishing.run(queued, closing)))
+        };
+        Ok(Publisher { command, queue, connected, task })
+    }
 }
 
 impl Publisher {
@@ -50,53 +83,41 @@ impl Publisher {
     /// # Errors
     ///
     /// As [`PubSub::connect`](crate::PubSub::connect), and [`Error::Replica`]: outside a cluster a
-    /// replica passes messages on to its own subscribers only, so replicas are passed over.
+    /// replica passes messages on to its own subscribers only, so replicas are not used.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub async fn connect(url: &str) -> Result<Publisher, Error> {
-        let mut addresses = Addresses::parse(url)?;
-        let link = addresses.try_each(connect).await?;
-        let (queue, queued) = mpsc::unbounded_channel();
-        let (is_connected, connected) = watch::channel(true);
-        let closing = Arc::new(watch::Sender::new(false));
-        let used = Arc::new(AtomicBool::new(false));
-        let publishing =
-            publish_for_ever(addresses.clone(), link, queued, is_connected, used.clone());
-        let task = tokio::spawn(until_closed(publishing, closing.subscribe())).abort_handle();
-        Ok(Publisher { queue, used, connected, closing, task, addresses, sharded: OnceLock::new() })
+    pub async fn connect(url: impl Into<String>) -> Result<Publisher, Error> {
+        Publisher::builder(url).connect().await
+    }
+
+    /// Settings other than the defaults, for a connection to the Redis at `url`.
+    pub fn builder(url: impl Into<String>) -> PublisherBuilder {
+        PublisherBuilder { url: url.into(), sharded: false }
     }
 
     /// Publishes `payload` on `channel`, and returns how many receivers Redis counted: a client
-    /// that has the channel by name and by a pattern counts twice, one that hangs counts too.
-    /// On a cluster Redis counts only those of the node it was asked on.
+    /// that is subscribed by name and by a pattern counts twice, and one that hangs counts, too. A
+    /// cluster counts only the receivers at the node that was asked.
     ///
     /// Messages are sent in the order in which these calls were first polled; those that wait at
-    /// the same time are sent together. Given up before the answer, the message may still be sent.
+    /// the same time are sent together. If you give the call up before the answer, the message may
+    /// still be sent.
     ///
     /// # Errors
     ///
     /// [`Error::NotConfirmed`] when Redis refused the message, when there is no connection, or
-    /// when it was lost before the answer came; in the last case Redis may have taken the message
-    /// or not. It is never sent a second time: at most once.
+    /// when it was lost before the answer came; in the last case Redis may have published the
+    /// message or not. It is never sent a second time: at most once. [`Error::Closed`] after
+    /// [`close`](Self::close).
     pub async fn publish(
         &self,
         channel: impl AsRef<[u8]>,
         payload: impl AsRef<[u8]>,
     ) -> Result<u64, Error> {
-        let answers = self.enqueue(vec![command(channel.as_ref(), payload.as_ref())]).await;
-        answers.into_iter().next().unwrap_or_else(|| Err(not_confirmed(CLOSED)))
-    }
-
-    /// Queues messages at once; the future that it returns gives the answers.
-    fn enqueue(&self, messages: Vec<Cmd>) -> impl Future<Output = Vec<Result<u64, Error>>> {
-        let (answer, answered) = oneshot::channel();
-        let count = messages.len();
-        self.used.store(true, Ordering::Relaxed);
-        // Where the task has ended, both fail in the same way.
-        let _ = self.queue.send(Batch { messages, asked: Asked { messages: count, answer } });
-        async move { answered.await.unwrap_or_else(|_| vec![Err(not_confirmed(CLOSED)); count]) }
+        let message = self.message(channel.as_ref(), payload.as_ref());
+        self.enqueue(vec![message]).await.pop().unwrap_or(Err(Error::Closed))
     }
 
     /// Publishes messages as they come, without waiting for the answer to one before sending the
@@ -124,7 +145,7 @@ impl Publisher {
                         }
                         Some(answers) = waiting.next() => {
                             on_their_way -= answers.len();
-                            // The caller takes a while with so many. What was queued is sent first.
+                            // What was queued is sent before the caller looks at so many answers.
                             yield_now().await;
                             return Some((stream::iter(answers), (batches, waiting, on_their_way)));
                         }
@@ -139,24 +160,43 @@ impl Publisher {
         &self,
         batch: Vec<(Channel, Payload)>,
     ) -> impl Future<Output = Vec<(Channel, Payload, Result<u64, Error>)>> {
-        let commands =
-            batch.iter().map(|(channel, payload)| command(channel.as_ref(), payload.as_ref()));
-        let answers = self.enqueue(commands.collect());
+        let messages = batch.iter().map(|(c, p)| self.message(c.as_ref(), p.as_ref()));
+        let answers = self.enqueue(messages.collect());
         async move {
             let answers = batch.into_iter().zip(answers.await);
             answers.map(|((channel, payload), answer)| (channel, payload, answer)).collect()
         }
     }
 
-    /// Returns when there is a connection, at once if there is one now. Where the owner of a shard
-    /// channel is lost, which only a message can show to be back, it lets one at a time try.
-    pub async fn connected(&self) {
-        if let Some(sharded) = self.sharded.get() {
-            sharded.connected().await;
-            if !self.used.load(Ordering::Relaxed) {
-                return;
+    /// Queues messages at once; the future that it returns gives the answers.
+    fn enqueue(
+        &self,
+        messages: Vec<Message>,
+    ) -> impl Future<Output = Vec<Result<u64, Error>>> + use<> {
+        let (answer, answered) = oneshot::channel();
+        let count = messages.len();
+        let queued = !self.task.is_closing() && self.queue.send(Batch { messages, answer }).is_ok();
+        async move {
+            match answered.await {
+                Ok(answers) => answers,
+                Err(_) if queued => vec![Err(not_confirmed("the publisher was closed")); count],
+                Err(_) => vec![Err(Error::Closed); count],
             }
         }
+    }
+
+    fn message(&self, channel: &[u8], payload: &[u8]) -> Message {
+        let size = self.command.len() + channel.len() + payload.len();
+        let mut command = Cmd::with_capacity(3, size);
+        command.arg(self.command).arg(channel).arg(payload);
+        Message { channel: ByteString::from(channel), command }
+    }
+
+    /// Returns when there is a connection: at once if there is one now, or after
+    /// [`close`](Self::close). With [`sharded`](PublisherBuilder::sharded) Pub/Sub only a message
+    /// shows that the lost owner of a channel is back: so it returns from time to time, for one to
+    /// try.
+    pub async fn connected(&self) {
         // Waiting, even for what is there already, takes from the task's turn.
         if !*self.connected.borrow() {
             // An error means that the publisher was closed: there is nothing to wait for.
@@ -164,34 +204,15 @@ impl Publisher {
         }
     }
 
-    /// Ends the publisher: what is still unanswered after 500 ms counts as not confirmed.
-    pub fn close(&self) {
-        self.closing.send_replace(true);
+    /// Ends the publisher. Returns when everything that was queued is answered or, after 500 ms,
+    /// given up as not confirmed.
+    pub async fn close(&self) {
+        self.task.close().await;
     }
 
-    /// Ends the publisher as [`close`](Self::close) does, when `signal` comes. The signal is heard
-    /// also while everybody waits for the answers of a Redis that hangs.
+    /// Closes when `signal` comes, as [`close`](Self::close) does. The signal also ends the calls
+    /// that wait for the answers of a Redis that hangs.
     pub fn close_when(&self, signal: impl Future<Output = ()> + Send + 'static) {
-        let closing = self.closing.clone();
-        tokio::spawn(async move {
-            signal.await;
-            closing.send_replace(true);
-        });
+        self.task.close_when(signal);
     }
-}
-
-impl Drop for Publisher {
-    fn drop(&mut self) {
-        self.task.abort();
-        if let Some(sharded) = self.sharded.get() {
-            sharded.task.abort();
-        }
-    }
-}
-
-fn command(channel: &[u8], payload: &[u8]) -> Cmd {
-    const PUBLISH: &str = "PUBLISH";
-    let mut command = Cmd::with_capacity(3, PUBLISH.len() + channel.len() + payload.len());
-    command.arg(PUBLISH).arg(channel).arg(payload);
-    command
 }

@@ -2,8 +2,6 @@
 //! queued, and answers each message once.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -13,117 +11,175 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 
-use crate::Error;
 use crate::address::Address;
 use crate::addresses::Addresses;
 use crate::error::said;
-use crate::link::{Link, Loss, Role};
-use crate::outage::Outages;
+use crate::gate::Gate;
+use crate::link::{Link, Loss};
+use crate::outage::{LONGEST_DELAY, Outages};
+use crate::role::{Role, demoted};
+use crate::task::Closing;
+use crate::{ByteString, Error};
 
 /// How many batches are sent as one pipeline, if so many wait.
-const MOST: usize = 512;
-/// How many pipelines are on their way. The redis crate queues 50 for its connection; beyond that
-/// they would wait for a place, and not in their order.
+const MOST_BATCHES: usize = 512;
+/// How many pipelines are on their way. The redis crate queues 50 for its connection; more would
+/// wait for a place, and not in their order.
 const PIPELINES: usize = 16;
 /// How long closing waits for the answers that are still due.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
-/// Messages to be sent together, and where to answer.
-pub(crate) struct Batch {
-    pub(crate) messages: Vec<Cmd>,
-    pub(crate) asked: Asked,
+pub(crate) struct Message {
+    pub(crate) channel: ByteString,
+    /// The whole command, with channel and payload.
+    pub(crate) command: Cmd,
 }
 
-pub(crate) struct Asked {
-    pub(crate) messages: usize,
+/// Messages to be sent together, and where to answer.
+pub(crate) struct Batch {
+    pub(crate) messages: Vec<Message>,
     pub(crate) answer: oneshot::Sender<Vec<Result<u64, Error>>>,
 }
 
-/// Runs a task until it was told to close, and then until the last answers have come.
-pub(crate) async fn until_closed(
-    publishing: impl Future<Output = ()>,
-    mut closing: watch::Receiver<bool>,
+/// The batches that wait to be sent.
+pub(crate) struct Queue {
+    batches: UnboundedReceiver<Batch>,
+    stopped: oneshot::Receiver<()>,
+}
+
+impl Queue {
+    /// The next batches, up to a limit; none when the queue is stopped and empty.
+    pub(crate) async fn next(&mut self) -> Vec<Batch> {
+        let mut next = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut self.stopped, if !self.batches.is_closed() => self.batches.close(),
+                _ = self.batches.recv_many(&mut next, MOST_BATCHES) => return next,
+            }
+        }
+    }
+}
+
+/// Runs a task that publishes what is queued. When `closing` begins the queue is stopped: what is in
+/// it can still be answered for a while.
+pub(crate) async fn publish_until<Publishing: Future<Output = ()>>(
+    mut closing: Closing,
+    batches: UnboundedReceiver<Batch>,
+    publish: impl FnOnce(Queue) -> Publishing,
 ) {
+    let (stop, stopped) = oneshot::channel();
     let last_answers = async {
-        // An error means that the publisher is gone, and nobody waits for an answer.
-        let _ = closing.wait_for(|&closing| closing).await;
+        closing.begins().await;
+        let _ = stop.send(());
         sleep(LAST_ANSWERS).await;
     };
     tokio::select! {
-        () = publishing => {}
+        () = publish(Queue { batches, stopped }) => {}
         () = last_answers => {}
     }
 }
 
-pub(crate) async fn connect(address: Address) -> Result<Link, Error> {
+/// A batch that was sent.
+struct Asked {
+    messages: usize,
+    answer: oneshot::Sender<Vec<Result<u64, Error>>>,
+}
+
+impl Asked {
+    fn refuse(self, reason: &str) {
+        // The caller may have stopped waiting.
+        let _ = self.answer.send(vec![Err(not_confirmed(reason)); self.messages]);
+    }
+}
+
+pub(crate) struct Publishing {
+    addresses: Addresses,
+    link: Link,
+    connected: watch::Sender<bool>,
+}
+
+impl Publishing {
+    pub(crate) async fn connect(
+        mut addresses: Addresses,
+        connected: watch::Sender<bool>,
+    ) -> Result<Publishing, Error> {
+        let link = addresses.try_each(connect).await?;
+        Ok(Publishing { addresses, link, connected })
+    }
+
+    pub(crate) async fn run(self, batches: UnboundedReceiver<Batch>, closing: Closing) {
+        publish_until(closing, batches, |queue| self.publish(queue)).await;
+    }
+
+    async fn publish(self, mut queue: Queue) {
+        let Publishing { mut addresses, mut link, connected } = self;
+        let mut outages = Outages::new(LONGEST_DELAY);
+        let mut sent = VecDeque::new();
+        loop {
+            let loss = tokio::select! {
+                loss = link.lost() => loss,
+                // What is published at a replica reaches only its own subscribers.
+                loss = demoted(&link), if link.role() == Role::Primary => loss,
+                error = publish_queued(&link, &mut queue, &mut sent) => match error {
+                    Some(error) => Loss::now(said(&error)),
+                    None => return,
+                },
+            };
+            // Its queue must not be sent any more, since it is about to be called unconfirmed.
+            drop(link);
+            connected.send_replace(false);
+            outages.begin(&addresses.current().shown, &loss);
+            // Redis may have got these.
+            sent.drain(..).flatten().for_each(|asked: Asked| asked.refuse(&loss.reason));
+            link = tokio::select! {
+                link = reconnect(&mut addresses, &mut outages) => link,
+                () = refuse_queued(&mut queue, &loss.reason) => return,
+            };
+            connected.send_replace(true);
+        }
+    }
+}
+
+async fn connect(address: Address) -> Result<Link, Error> {
     // Nothing is subscribed to on this connection, so no event ever comes.
-    let link = Link::connect(&address, |_| {}).await?;
+    let link = Link::connect(&address, Gate::open(|_| {}).into()).await?;
     match link.role() {
         Role::Replica => Err(Error::Replica { address: address.shown }),
         _ => Ok(link),
     }
 }
 
-pub(crate) async fn publish_for_ever(
-    mut addresses: Addresses,
-    mut link: Link,
-    mut queue: UnboundedReceiver<Batch>,
-    connected: watch::Sender<bool>,
-    used: Arc<AtomicBool>,
-) {
-    let mut outages = Outages::new();
-    let mut sent = VecDeque::new();
-    loop {
-        let loss = tokio::select! {
-            loss = link.lost() => loss,
-            // What is published there now reaches only its own subscribers.
-            loss = link.demoted(), if link.role() == Role::Primary => loss,
-            error = publish_queued(&link, &mut queue, &mut sent) => match error {
-                Some(error) => Loss::now(said(&error)),
-                None => return,
-            },
-        };
-        // What it still holds must not be sent any more once it was called unconfirmed.
-        drop(link);
-        connected.send_replace(false);
-        // With shard channels only, nobody needs this connection.
-        outages.silent = !used.load(Ordering::Relaxed);
-        outages.begin(&addresses.current().shown, &loss);
-        // These may have reached Redis.
-        sent.drain(..).flatten().for_each(|asked| refuse(asked, &loss.reason));
-        link = tokio::select! {
-            link = reconnect(&mut addresses, &mut outages) => link,
-            () = refuse_queued(&mut queue, &loss.reason) => return,
-        };
-        connected.send_replace(true);
-    }
-}
-
-/// Publishes what is queued, as much as there is at a time, until nobody can add to it (`None`)
-/// or Redis answers something incomprehensible. `sent` has who waits for an answer, pipeline by
-/// pipeline.
+/// Publishes what is queued, as much as there is at a time, until all is answered and nothing can
+/// be added (`None`), or Redis answers something incomprehensible. `sent` has the batches that wait
+/// for an answer, one entry for each pipeline.
 async fn publish_queued(
     link: &Link,
-    queue: &mut UnboundedReceiver<Batch>,
+    queue: &mut Queue,
     sent: &mut VecDeque<Vec<Asked>>,
 ) -> Option<RedisError> {
-    let mut batches = Vec::new();
     let mut pipelines = FuturesOrdered::new();
-    loop {
+    let mut more = true;
+    while more || !pipelines.is_empty() {
         tokio::select! {
-            queued = queue.recv_many(&mut batches, MOST), if pipelines.len() < PIPELINES => {
-                if queued == 0 {
-                    return None;
+            batches = queue.next(), if more && pipelines.len() < PIPELINES => {
+                if batches.is_empty() {
+                    more = false;
+                    continue;
                 }
-                let batches = batches.drain(..).map(|batch| (batch.messages, batch.asked));
-                let (messages, asked): (Vec<_>, Vec<_>) = batches.unzip();
-                pipelines.push_back(link.ask(messages.into_iter().flatten()));
-                sent.push_back(asked);
+                let mut commands = Vec::new();
+                let asked = batches.into_iter().map(|Batch { messages, answer }| {
+                    let asked = Asked { messages: messages.len(), answer };
+                    commands.extend(messages.into_iter().map(|message| message.command));
+                    asked
+                });
+                sent.push_back(asked.collect());
+                pipelines.push_back(link.ask(commands.into_iter()));
             }
             Some(answers) = pipelines.next() => {
                 let answers = match answers {
                     Ok(answers) => answers,
-                    // The connection is gone: whoever watches it knows why.
+                    // The connection is lost: the link knows why.
                     Err(error) if error.is_io_error() => std::future::pending().await,
                     Err(error) => return Some(error),
                 };
@@ -131,17 +187,18 @@ async fn publish_queued(
                     .into_iter()
                     .map(|answer| answer.map_err(|error| not_confirmed(&said(&error))));
                 for asked in sent.pop_front().into_iter().flatten() {
-                    // Whoever asked may have stopped waiting.
+                    // The caller may have stopped waiting.
                     let _ = asked.answer.send(answers.by_ref().take(asked.messages).collect());
                 }
             }
         }
     }
+    None
 }
 
 async fn reconnect(addresses: &mut Addresses, outages: &mut Outages) -> Link {
     loop {
-        outages.wait().await;
+        sleep(outages.next_delay()).await;
         match addresses.try_each(connect).await {
             Ok(link) => {
                 outages.end(&addresses.current().shown);
@@ -152,14 +209,16 @@ async fn reconnect(addresses: &mut Addresses, outages: &mut Outages) -> Link {
     }
 }
 
-async fn refuse_queued(queue: &mut UnboundedReceiver<Batch>, reason: &str) {
-    while let Some(batch) = queue.recv().await {
-        refuse(batch.asked, reason);
+async fn refuse_queued(queue: &mut Queue, reason: &str) {
+    loop {
+        let batches = queue.next().await;
+        if batches.is_empty() {
+            return;
+        }
+        for Batch { messages, answer } in batches {
+            Asked { messages: messages.len(), answer }.refuse(reason);
+        }
     }
-}
-
-fn refuse(asked: Asked, reason: &str) {
-    let _ = asked.answer.send(vec![Err(not_confirmed(reason)); asked.messages]);
 }
 
 pub(crate) fn not_confirmed(reason: &str) -> Error {

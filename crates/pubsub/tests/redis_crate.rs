@@ -5,12 +5,9 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use local_redis::{LocalRedis, Signal};
+use local_redis::{LocalRedis, PATIENCE, Signal};
 use redis::{AsyncCommands, Client, Commands};
 use tokio::time::timeout;
-
-/// No condition that a test waits for takes nearly as long, on the busiest machine.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 const NO_NAMES: [&str; 0] = [];
 

@@ -5,28 +5,20 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use acceptance::Need;
 use futures_util::{StreamExt, stream};
-use libtest_mimic::{Arguments, Trial};
-use local_redis::{LocalCluster, LocalRedis, Server};
+use libtest_mimic::Arguments;
+use local_redis::{LocalCluster, LocalRedis, PATIENCE, Server};
 use pubsub::{Error, Event, PubSub, Publisher};
 use tokio::time::{sleep, timeout};
 
-/// No condition that a test waits for takes nearly as long, on the busiest machine.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 fn main() -> ExitCode {
-    let missing = Server::real().is_none();
-    let required = std::env::var_os("REQUIRE_REAL_REDIS").is_some_and(|value| value == "1");
+    let need = Need::real_redis();
     let trial = |name: &str, test: fn()| {
-        let name = match missing {
-            true => format!("{name}: needs redis-server or valkey-server on the PATH"),
-            false => name.to_owned(),
-        };
-        let test = move || {
+        need.trial(name, move || {
             test();
             Ok(())
-        };
-        Trial::test(name, test).with_ignored_flag(missing && !required)
+        })
     };
     let trials = vec![
         trial("the_whole_life_of_subscriptions_on_three_shards", || run(whole_life())),
@@ -48,9 +40,17 @@ fn run(test: impl Future<Output = ()>) {
 
 async fn start() -> (LocalCluster, PubSub, Publisher) {
     let cluster = LocalCluster::start(3, 0).unwrap();
-    let pubsub = PubSub::connect(&cluster.urls()).await.unwrap();
-    let publisher = Publisher::connect(&cluster.urls()).await.unwrap();
+    let pubsub = sharded(&cluster.urls()).await.unwrap();
+    let publisher = publisher_of(&cluster.urls()).await.unwrap();
     (cluster, pubsub, publisher)
+}
+
+async fn sharded(url: &str) -> Result<PubSub, Error> {
+    PubSub::builder(url).sharded(true).connect().await
+}
+
+async fn publisher_of(url: &str) -> Result<Publisher, Error> {
+    Publisher::builder(url).sharded(true).connect().await
 }
 
 async fn next(pubsub: &PubSub) -> Event {
@@ -58,60 +58,58 @@ async fn next(pubsub: &PubSub) -> Event {
 }
 
 fn message(channel: &str, payload: &str) -> Event {
-    Event::SMessage { channel: channel.into(), payload: payload.into() }
+    Event::Message { channel: channel.into(), payload: payload.into() }
 }
 
 fn subscribed(channel: &str) -> Event {
-    Event::SSubscribe { channel: channel.into(), count: 1 }
+    Event::Subscribe { channel: channel.into(), count: 1 }
 }
 
 fn unsubscribed(channel: &str) -> Event {
-    Event::SUnsubscribe { channel: channel.into(), count: 0 }
+    Event::Unsubscribe { channel: channel.into(), count: 0 }
 }
 
 /// The owners of 'b', 'c' and 'a' are three nodes, each of which counts for itself.
 async fn whole_life() {
-    let (_cluster, pubsub, publisher) = start().await;
-    pubsub.ssubscribe(["a", "b"]).await.unwrap();
-    pubsub.ssubscribe(["c"]).await.unwrap();
+    let (cluster, pubsub, publisher) = start().await;
+    pubsub.subscribe(["a", "b"]).await.unwrap();
+    pubsub.subscribe(["c"]).await.unwrap();
     let mut first = [next(&pubsub).await, next(&pubsub).await];
     first.sort_by_key(|event| format!("{event:?}"));
     assert_eq!(first, [subscribed("a"), subscribed("b")]);
     assert_eq!(next(&pubsub).await, subscribed("c"));
     for channel in ["a", "b", "c"] {
-        assert_eq!(publisher.spublish(channel, "1").await, Ok(1));
+        assert_eq!(publisher.publish(channel, "1").await, Ok(1));
         assert_eq!(next(&pubsub).await, message(channel, "1"));
     }
-    // Another channel than the one of the same name.
-    pubsub.subscribe(["a"]).await.unwrap();
-    next(&pubsub).await;
-    publisher.publish("a", "plain").await.unwrap();
-    assert!(matches!(next(&pubsub).await, Event::Message { .. }));
+    // The plain channel of the same name is another channel.
+    let plain = Publisher::connect(cluster.urls()).await.unwrap();
+    assert_eq!(plain.publish("a", "plain").await, Ok(0));
+    assert_eq!(pubsub.psubscribe(["a*"]).await, Err(Error::NoShardPatterns));
 
     // One of these is not subscribed to, which is no error.
-    pubsub.sunsubscribe(["a", "other"]).await.unwrap();
+    pubsub.unsubscribe(["a", "other"]).await.unwrap();
     assert_eq!(next(&pubsub).await, unsubscribed("a"));
-    assert_eq!(publisher.spublish("a", "2").await, Ok(0));
-    pubsub.ssubscribe(["a"]).await.unwrap();
+    assert_eq!(publisher.publish("a", "2").await, Ok(0));
+    pubsub.subscribe(["a"]).await.unwrap();
     assert_eq!(next(&pubsub).await, subscribed("a"));
-    assert_eq!(publisher.spublish("a", "3").await, Ok(1));
+    assert_eq!(publisher.publish("a", "3").await, Ok(1));
     assert_eq!(next(&pubsub).await, message("a", "3"));
 
     pubsub.close().await;
     let mut last: Vec<_> = pubsub.listen().collect().await;
     last.sort_by_key(|event| format!("{event:?}"));
-    let plain = Event::Unsubscribe { channel: "a".into(), count: 0 };
-    assert_eq!(last, [unsubscribed("a"), unsubscribed("b"), unsubscribed("c"), plain]);
-    assert_eq!(publisher.spublish("a", "4").await, Ok(0));
-    assert_eq!(pubsub.ssubscribe(["a"]).await, Err(Error::Closed));
-    publisher.close();
-    while publisher.spublish("a", "5").await.is_ok() {}
+    assert_eq!(last, [unsubscribed("a"), unsubscribed("b"), unsubscribed("c")]);
+    assert_eq!(publisher.publish("a", "4").await, Ok(0));
+    assert_eq!(pubsub.subscribe(["a"]).await, Err(Error::Closed));
+    publisher.close().await;
+    assert_eq!(publisher.publish("a", "5").await, Err(Error::Closed));
 }
 
 async fn many() {
     let (_cluster, pubsub, publisher) = start().await;
     let channels = ["a", "b", "c"];
-    pubsub.ssubscribe(channels).await.unwrap();
+    pubsub.subscribe(channels).await.unwrap();
     for _ in channels {
         next(&pubsub).await;
     }
@@ -119,14 +117,14 @@ async fn many() {
         let channel = channels[usize::try_from(number).unwrap() % 3];
         (channel, number.to_string())
     });
-    let answers: Vec<_> = publisher.spublish_all(stream::iter(numbers)).collect().await;
+    let answers: Vec<_> = publisher.publish_all(stream::iter(numbers)).collect().await;
     assert_eq!(answers.len(), 6000);
     let mut last = [None; 3];
     for (number, (_, payload, answer)) in answers.into_iter().enumerate() {
         assert_eq!((payload, answer), (number.to_string(), Ok(1)));
-        let Event::SMessage { channel, payload } = next(&pubsub).await else { panic!() };
-        let number: u64 = String::from_utf8(payload).unwrap().parse().unwrap();
-        let place = channels.iter().position(|name| name.as_bytes() == channel).unwrap();
+        let Event::Message { channel, payload } = next(&pubsub).await else { panic!() };
+        let number: u64 = payload.to_string().parse().unwrap();
+        let place = channels.iter().position(|name| channel == *name).unwrap();
         assert!(last[place] < Some(number), "{number} after {:?}", last[place]);
         last[place] = Some(number);
     }
@@ -135,10 +133,10 @@ async fn many() {
 /// To a node that knows nothing of the channel, and back to one that knows too much.
 async fn follows() {
     let (cluster, pubsub, publisher) = start().await;
-    pubsub.ssubscribe(["a"]).await.unwrap();
+    pubsub.subscribe(["a"]).await.unwrap();
     assert_eq!(next(&pubsub).await, subscribed("a"));
     for (number, to) in [(1, 0), (2, 1), (3, 2)] {
-        assert_eq!(publisher.spublish("a", "before").await, Ok(1));
+        assert_eq!(publisher.publish("a", "before").await, Ok(1));
         assert_eq!(next(&pubsub).await, message("a", "before"));
         cluster.move_slot("a", to).unwrap();
         let Event::Disconnected { reason } = next(&pubsub).await else { panic!("{number}") };
@@ -146,7 +144,7 @@ async fn follows() {
         assert!(matches!(next(&pubsub).await, Event::Reconnected { .. }));
         assert_eq!(next(&pubsub).await, subscribed("a"));
     }
-    assert_eq!(publisher.spublish("a", "after").await, Ok(1));
+    assert_eq!(publisher.publish("a", "after").await, Ok(1));
     assert_eq!(next(&pubsub).await, message("a", "after"));
     // Nothing was asked for, so nothing is said.
     pubsub.close().await;
@@ -156,31 +154,31 @@ async fn follows() {
 
 async fn in_an_outage() {
     let mut redis = LocalRedis::start_with(Server::real().unwrap(), &[]).unwrap();
-    let pubsub = PubSub::connect(&redis.url()).await.unwrap();
-    let publisher = Publisher::connect(&redis.url()).await.unwrap();
-    pubsub.ssubscribe(["a", "b"]).await.unwrap();
+    let pubsub = sharded(&redis.url()).await.unwrap();
+    let publisher = publisher_of(&redis.url()).await.unwrap();
+    pubsub.subscribe(["a", "b"]).await.unwrap();
     next(&pubsub).await;
     next(&pubsub).await;
-    assert_eq!(publisher.spublish("a", "1").await, Ok(1));
+    assert_eq!(publisher.publish("a", "1").await, Ok(1));
     next(&pubsub).await;
     redis.kill().unwrap();
     assert!(matches!(next(&pubsub).await, Event::Disconnected { .. }));
-    timeout(PATIENCE, pubsub.sunsubscribe(["a"])).await.unwrap().unwrap();
-    let lost = publisher.spublish("b", "lost").await;
+    timeout(PATIENCE, pubsub.unsubscribe(["a"])).await.unwrap().unwrap();
+    let lost = publisher.publish("b", "lost").await;
     assert!(matches!(lost, Err(Error::NotConfirmed { .. })), "{lost:?}");
-    let (late, ()) = tokio::join!(timeout(PATIENCE, pubsub.ssubscribe(["late"])), async {
+    let (late, ()) = tokio::join!(timeout(PATIENCE, pubsub.subscribe(["late"])), async {
         redis.restart().unwrap();
         // One message has to try.
-        while publisher.spublish("other", "").await.is_err() {
+        while publisher.publish("other", "").await.is_err() {
             timeout(PATIENCE, publisher.connected()).await.unwrap();
         }
     });
     late.unwrap().unwrap();
     assert!(matches!(next(&pubsub).await, Event::Reconnected { .. }));
     assert_eq!(next(&pubsub).await, subscribed("b"));
-    assert_eq!(next(&pubsub).await, Event::SSubscribe { channel: "late".into(), count: 2 });
-    assert_eq!(publisher.spublish("a", "2").await, Ok(0));
-    assert_eq!(publisher.spublish("late", "3").await, Ok(1));
+    assert_eq!(next(&pubsub).await, Event::Subscribe { channel: "late".into(), count: 2 });
+    assert_eq!(publisher.publish("a", "2").await, Ok(0));
+    assert_eq!(publisher.publish("late", "3").await, Ok(1));
     assert_eq!(next(&pubsub).await, message("late", "3"));
 }
 
@@ -188,18 +186,18 @@ async fn in_an_outage() {
 async fn demoted() {
     let cluster = LocalCluster::start(3, 3).unwrap();
     // It asks a node of another shard, and is sent to the new owner.
-    let pubsub = PubSub::connect(&cluster.url(1)).await.unwrap();
-    let publisher = Publisher::connect(&cluster.urls()).await.unwrap();
-    pubsub.ssubscribe(["b"]).await.unwrap();
+    let pubsub = sharded(&cluster.url(1)).await.unwrap();
+    let publisher = publisher_of(&cluster.urls()).await.unwrap();
+    pubsub.subscribe(["b"]).await.unwrap();
     assert_eq!(next(&pubsub).await, subscribed("b"));
-    assert_eq!(publisher.spublish("b", "before").await, Ok(1));
+    assert_eq!(publisher.publish("b", "before").await, Ok(1));
     assert_eq!(cluster.owner("b").unwrap(), Some(0));
     // The replica of node 0.
     cluster.ask(3, "CLUSTER FAILOVER").unwrap();
     while !matches!(next(&pubsub).await, Event::Reconnected { .. }) {}
     // A subscriber is counted at the new owner only.
     let start = Instant::now();
-    while publisher.spublish("b", "after").await != Ok(1) {
+    while publisher.publish("b", "after").await != Ok(1) {
         assert!(start.elapsed() < PATIENCE);
     }
 }
@@ -207,13 +205,13 @@ async fn demoted() {
 /// The node that was connected to first is needed only for plain messages.
 async fn only_owners() {
     let mut cluster = LocalCluster::start(3, 0).unwrap();
-    let publisher = Publisher::connect(&cluster.url(0)).await.unwrap();
-    assert_eq!(publisher.spublish("c", "before").await, Ok(0));
+    let publisher = publisher_of(&cluster.url(0)).await.unwrap();
+    assert_eq!(publisher.publish("c", "before").await, Ok(0));
     cluster.node(0).kill().unwrap();
     // For a second, in which the end of that connection is noticed.
     for _ in 0..20 {
         timeout(PATIENCE, publisher.connected()).await.expect("waits for a node that is gone");
-        assert_eq!(publisher.spublish("c", "after").await, Ok(0));
+        assert_eq!(publisher.publish("c", "after").await, Ok(0));
         sleep(Duration::from_millis(50)).await;
     }
 }
@@ -225,27 +223,27 @@ async fn all_or_nothing() {
         cluster.ask(number, "ACL SETUSER reader on nopass +@all &b &{b}2").unwrap();
     }
     let urls = cluster.urls().replace("127", "reader:any@127");
-    let pubsub = PubSub::connect(&urls).await.unwrap();
-    pubsub.ssubscribe(["{b}2"]).await.unwrap();
+    let pubsub = sharded(&urls).await.unwrap();
+    pubsub.subscribe(["{b}2"]).await.unwrap();
     assert_eq!(next(&pubsub).await, subscribed("{b}2"));
-    let error = pubsub.ssubscribe(["{b}2", "b", "a"]).await.unwrap_err().to_string();
+    let error = pubsub.subscribe(["{b}2", "b", "a"]).await.unwrap_err().to_string();
     assert!(error.starts_with("Redis refused SSUBSCRIBE 'a': NOPERM"), "{error}");
-    let receivers = ["a", "b"].map(|channel| publisher.spublish(channel, "lost"));
+    let receivers = ["a", "b"].map(|channel| publisher.publish(channel, "lost"));
     assert_eq!(futures_util::future::join_all(receivers).await, [Ok(0), Ok(0)]);
     // This one was there before.
-    assert_eq!(publisher.spublish("{b}2", "still").await, Ok(1));
+    assert_eq!(publisher.publish("{b}2", "still").await, Ok(1));
     while next(&pubsub).await != message("{b}2", "still") {}
-    assert_eq!(pubsub.ssubscribe(["b"]).await, Ok(()));
-    assert_eq!(publisher.spublish("b", "now").await, Ok(1));
+    assert_eq!(pubsub.subscribe(["b"]).await, Ok(()));
+    assert_eq!(publisher.publish("b", "now").await, Ok(1));
 }
 
 async fn no_shard_channels() {
     let options = ["--rename-command", "SSUBSCRIBE", "", "--rename-command", "SPUBLISH", ""];
     let old = LocalRedis::start_with(Server::real().unwrap(), &options).unwrap();
-    let pubsub = PubSub::connect(&old.url()).await.unwrap();
-    let error = pubsub.ssubscribe(["a"]).await.unwrap_err().to_string();
+    let pubsub = sharded(&old.url()).await.unwrap();
+    let error = pubsub.subscribe(["a"]).await.unwrap_err().to_string();
     assert_eq!(error, "Redis refused SSUBSCRIBE 'a': sharded Pub/Sub needs Redis 7 or later");
-    let publisher = Publisher::connect(&old.url()).await.unwrap();
-    let error = publisher.spublish("a", "x").await.unwrap_err().to_string();
+    let publisher = publisher_of(&old.url()).await.unwrap();
+    let error = publisher.publish("a", "x").await.unwrap_err().to_string();
     assert_eq!(error, "not confirmed: sharded Pub/Sub needs Redis 7 or later");
 }

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
-use std::time::Duration;
 
+use acceptance::Need;
 use libtest_mimic::{Arguments, Failed, Trial};
-use local_redis::{LocalRedis, Server};
+use local_redis::{LocalRedis, PATIENCE};
 use pubsub::{Event, PubSub, Publisher};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
@@ -19,9 +19,6 @@ const EMPTY_NAME: &str = "the empty name";
 /// Where the stand-in `meebis` answers otherwise: its `*` matches the empty name.
 const REAL_REDIS_ONLY: [&str; 1] = ["*"];
 
-/// No condition that a test waits for takes nearly as long, on the busiest machine.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 struct Row {
     pattern: String,
     matches: Vec<String>,
@@ -29,11 +26,7 @@ struct Row {
 }
 
 fn main() -> ExitCode {
-    let real = Server::real().is_some();
-    if !real && std::env::var_os("REQUIRE_REAL_REDIS").is_some_and(|it| it == "1") {
-        eprintln!("REQUIRE_REAL_REDIS=1 is set, and there is no redis-server or valkey-server");
-        return ExitCode::FAILURE;
-    }
+    let real_redis = Need::real_redis();
     let rows = rows(&std::fs::read_to_string(PAGE).expect(PAGE));
     let patterns: BTreeSet<_> = rows.iter().map(|row| row.pattern.clone()).collect();
     let all = rows.len();
@@ -47,10 +40,11 @@ fn main() -> ExitCode {
         Ok(())
     })];
     trials.extend(rows.into_iter().map(|row| {
-        let ignored = !real && REAL_REDIS_ONLY.contains(&row.pattern.as_str());
-        let needs = if ignored { " (needs redis-server or valkey-server)" } else { "" };
-        Trial::test(format!("'{}'{needs}", row.pattern), move || ask(&row))
-            .with_ignored_flag(ignored)
+        let name = format!("'{}'", row.pattern);
+        match REAL_REDIS_ONLY.contains(&row.pattern.as_str()) {
+            true => real_redis.trial(&name, move || ask(&row)),
+            false => Trial::test(name, move || ask(&row)),
+        }
     }));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -4,11 +4,11 @@ use anyhow::{Context, anyhow, ensure};
 use pubsub::Error;
 use url::Url;
 
-/// The arguments that all services share.
+/// The arguments that all services share: which Redis.
 #[derive(clap::Args)]
 pub struct RedisArgs {
-    // A string for clap, parsed later by our own code: clap would repeat a refused value in its
-    // error, and shows the environment's in --help. Both may hold a password.
+    // Strings for clap, parsed later by our own code: clap would repeat a refused value in its
+    // error, and it may hold a password.
     #[arg(
         long,
         value_name = "URL",
@@ -26,11 +26,10 @@ pub struct RedisArgs {
 }
 
 impl RedisArgs {
-    /// The URL to connect to, or several with commas between them, with the password from the file
-    /// in each if there is one.
+    /// The URL to connect to, or several with commas between them. Each includes the password from
+    /// the file, if there is one.
     ///
-    /// A password in a file stands in no environment variable and in no list of processes, which
-    /// others may read.
+    /// A password in a file appears in no environment variable and in no list of processes.
     ///
     /// # Errors
     ///
@@ -47,6 +46,14 @@ impl RedisArgs {
             urls.split(',').map(|url| with_password(url.trim(), &password)).collect();
         Ok(urls?.join(","))
     }
+}
+
+/// The arguments of services that can use sharded Pub/Sub.
+#[derive(clap::Args)]
+pub struct ShardedArgs {
+    /// Use sharded Pub/Sub (Redis 7+); pattern-subscriber does not receive these messages
+    #[arg(long)]
+    pub sharded: bool,
 }
 
 /// The password in a file of this content.
@@ -66,8 +73,8 @@ fn with_password(redis_url: &str, password: &str) -> anyhow::Result<String> {
     let refused = |reason: String| Error::Url { reason };
     let mut url = Url::parse(redis_url).map_err(|error| refused(error.to_string()))?;
     ensure!(url.password().is_none(), "a password in the URL and another in a file: which one?");
-    // `set_password` encodes what has a meaning in a URL, but for a % it takes it that this was
-    // done already, and a comma has a meaning only for us.
+    // `set_password` encodes what has a meaning in a URL, but assumes that `%` is encoded already,
+    // and does not know that a comma has a meaning here.
     url.set_password(Some(&password.replace('%', "%25").replace(',', "%2C")))
         .map_err(|()| refused("a password from a file needs a host to go with".to_owned()))?;
     Ok(url.into())

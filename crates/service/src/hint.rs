@@ -4,17 +4,20 @@ use pubsub::Error;
 
 const TLS: &str = "is it a Redis behind TLS? Its URL begins with rediss://";
 
-/// What to do about an error, where there is something that can be done.
+/// What to do about an error, if something can be done.
 pub fn hint(error: &anyhow::Error) -> Option<Cow<'static, str>> {
     hint_for(error.downcast_ref()?)
 }
 
 fn hint_for(error: &Error) -> Option<Cow<'static, str>> {
     let hint = match error {
-        // One hint is enough to go on with.
+        // One hint is enough to continue with.
         Error::NoneOf { errors } => return errors.iter().find_map(hint_for),
         Error::Untrusted { .. } | Error::NoTrust { .. } => {
             "for a CA of your own, put the path of its certificate (PEM) into SSL_CERT_FILE"
+        }
+        Error::NotResp3 { reason, .. } if reason.contains("HELLO") => {
+            "use Redis 6 or later; a proxy in between must pass on HELLO 3"
         }
         Error::NotResp3 { .. } => TLS,
         Error::Unreachable { reason, .. } if reason.contains("closed") => TLS,
@@ -31,7 +34,7 @@ fn hint_for(error: &Error) -> Option<Cow<'static, str>> {
     Some(hint.into())
 }
 
-/// Only on this machine can the reader start one, and only by its IPv4 address is it found.
+/// Names commands that start a Redis, if it was looked for where they start one.
 fn nobody_at(address: &str) -> String {
     let Some(("localhost" | "127.0.0.1", port)) = address.split_once(':') else {
         return "check the address in --redis-url or REDIS_URL".to_owned();

@@ -1,36 +1,30 @@
-use std::io;
+use std::io::{self, Write};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use pubsub::Event;
-use serde::ser::{Serialize, SerializeMap, Serializer};
-
-use crate::text::{is_dangerous, is_plain};
+use pubsub::escape::{is_dangerous, is_plain};
+use serde::ser::{self, Serialize, SerializeMap};
+use serde_json::Serializer;
+use serde_json::ser::Formatter;
 
 /// Writes an event as one line of JSON, with the keys of redis-py's `message` in its order.
 ///
-/// Bytes that are not UTF-8 come in base64, under `channel_base64`, `pattern_base64` or
-/// `data_base64` instead. The types `missed`, `disconnected` and `reconnected` are ours.
+/// Bytes that are not UTF-8 are in base64, under `channel_base64`, `pattern_base64` or
+/// `data_base64` instead. The types `refused`, `missed`, `disconnected` and `reconnected` do not
+/// exist in redis-py.
 ///
 /// # Errors
 ///
-/// None: it writes to memory.
-pub fn json(event: &Event, out: &mut Vec<u8>) -> io::Result<()> {
-    let start = out.len();
-    serde_json::to_writer(&mut *out, &Json(event))?;
-    // Most lines have nothing to be escaped, and that is found out fastest of a whole line.
-    if !is_plain(&out[start..]) {
-        out.truncate(start);
-        let mut serializer = serde_json::Serializer::with_formatter(&mut *out, HarmlessFormatter);
-        Json(event).serialize(&mut serializer)?;
-    }
-    out.push(b'\n');
-    Ok(())
+/// When `out` can't be written to.
+pub fn json(event: &Event, out: &mut impl Write) -> io::Result<()> {
+    Json(event).serialize(&mut Serializer::with_formatter(&mut *out, SafeFormatter))?;
+    out.write_all(b"\n")
 }
 
 struct Json<'a>(&'a Event);
 
 impl Serialize for Json<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         match self.0 {
             Event::Subscribe { channel, count } => {
@@ -53,15 +47,13 @@ impl Serialize for Json<'_> {
                 kind_and_names(&mut map, "pmessage", Some(pattern), Some(channel))?;
                 bytes(&mut map, "data", "data_base64", payload)?;
             }
-            Event::SSubscribe { channel, count } => {
-                confirmation(&mut map, "ssubscribe", None, Some(channel), *count)?;
+            Event::Refused { channel, reason } => {
+                kind_and_names(&mut map, "refused", None, Some(channel))?;
+                map.serialize_entry("reason", reason)?;
             }
-            Event::SUnsubscribe { channel, count } => {
-                confirmation(&mut map, "sunsubscribe", None, Some(channel), *count)?;
-            }
-            Event::SMessage { channel, payload } => {
-                kind_and_names(&mut map, "smessage", None, Some(channel))?;
-                bytes(&mut map, "data", "data_base64", payload)?;
+            Event::PRefused { pattern, reason } => {
+                kind_and_names(&mut map, "refused", Some(pattern), None)?;
+                map.serialize_entry("reason", reason)?;
             }
             Event::Missed { count } => {
                 map.serialize_entry("type", "missed")?;
@@ -76,6 +68,8 @@ impl Serialize for Json<'_> {
                 map.serialize_entry("gap_ms", &gap.as_millis())?;
                 map.serialize_entry("attempts", attempts)?;
             }
+            // Only a later version of crates/pubsub has others.
+            _ => map.serialize_entry("type", "unknown")?,
         }
         map.end()
     }
@@ -121,16 +115,19 @@ fn bytes<M: SerializeMap>(
     }
 }
 
-/// JSON lets a few characters stand as they are that a terminal would obey. Escaped they mean
-/// the same to every reader of JSON.
-struct HarmlessFormatter;
+/// JSON allows a few characters that a terminal would obey. Escaped they mean the same to every
+/// reader of JSON.
+struct SafeFormatter;
 
-impl serde_json::ser::Formatter for HarmlessFormatter {
+impl Formatter for SafeFormatter {
     fn write_string_fragment<W: io::Write + ?Sized>(
         &mut self,
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        if is_plain(fragment.as_bytes()) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some((at, dangerous)) = rest.char_indices().find(|&(_, c)| is_dangerous(c)) {
             writer.write_all(&rest.as_bytes()[..at])?;
@@ -146,6 +143,7 @@ mod tests {
     use std::time::Duration;
 
     use proptest::prelude::*;
+    use pubsub::ByteString;
 
     use super::*;
 
@@ -162,7 +160,7 @@ mod tests {
 
     #[test]
     fn every_type_of_event() {
-        let (channel, pattern) = (b"news:a".to_vec(), b"news:*".to_vec());
+        let (channel, pattern) = (ByteString::from("news:a"), ByteString::from("news:*"));
         for (event, expected) in [
             (
                 Event::Subscribe { channel: channel.clone(), count: 1 },
@@ -185,20 +183,20 @@ mod tests {
                 r#"{"type":"message","pattern":null,"channel":"c","data":"Late goal wins it."}"#,
             ),
             (
-                Event::PMessage { pattern, channel: channel.clone(), payload: b"Rain".to_vec() },
+                Event::PMessage {
+                    pattern: pattern.clone(),
+                    channel: channel.clone(),
+                    payload: "Rain".into(),
+                },
                 r#"{"type":"pmessage","pattern":"news:*","channel":"news:a","data":"Rain"}"#,
             ),
             (
-                Event::SSubscribe { channel: channel.clone(), count: 1 },
-                r#"{"type":"ssubscribe","pattern":null,"channel":"news:a","data":1}"#,
+                Event::Refused { channel: channel.clone(), reason: "NOPERM".into() },
+                r#"{"type":"refused","pattern":null,"channel":"news:a","reason":"NOPERM"}"#,
             ),
             (
-                Event::SMessage { channel: channel.clone(), payload: b"Rain".to_vec() },
-                r#"{"type":"smessage","pattern":null,"channel":"news:a","data":"Rain"}"#,
-            ),
-            (
-                Event::SUnsubscribe { channel: channel.clone(), count: 0 },
-                r#"{"type":"sunsubscribe","pattern":null,"channel":"news:a","data":0}"#,
+                Event::PRefused { pattern: pattern.clone(), reason: "NOPERM".into() },
+                r#"{"type":"refused","pattern":"news:*","channel":null,"reason":"NOPERM"}"#,
             ),
             (Event::Missed { count: 123 }, r#"{"type":"missed","count":123}"#),
             (
@@ -216,8 +214,11 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_come_in_base64() {
-        let event =
-            Event::PMessage { pattern: vec![0xfe], channel: vec![0xff], payload: vec![0, 0xff] };
+        let event = Event::PMessage {
+            pattern: b"\xfe".into(),
+            channel: b"\xff".into(),
+            payload: b"\0\xff".into(),
+        };
         assert_eq!(
             line(&event),
             r#"{"type":"pmessage","pattern_base64":"/g==","channel_base64":"/w==","data_base64":"AP8="}"#
@@ -255,9 +256,9 @@ mod tests {
             payload in anything(),
         ) {
             let event = Event::PMessage {
-                pattern: pattern.clone(),
-                channel: channel.clone(),
-                payload: payload.clone(),
+                pattern: pattern.clone().into(),
+                channel: channel.clone().into(),
+                payload: payload.clone().into(),
             };
             let line = line(&event);
             prop_assert!(!line.chars().any(is_dangerous), "{line:?}");

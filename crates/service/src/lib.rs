@@ -1,6 +1,6 @@
-//! What any of the three services needs around its own few lines: arguments (`args.rs`), logs
-//! (`logging.rs`), Ctrl+C (`signals.rs`), and printing, which is harder than it looks
-//! (`output.rs`, `text.rs`, `json.rs`). `run.rs` puts them around a service.
+//! What each of the three services needs around its own few lines: arguments (`args.rs`), logs
+//! (`logging.rs`), Ctrl+C (`signals.rs`), printing in bulk (`output.rs`), JSON (`json.rs`), and what
+//! to do about an error (`hint.rs`). `run.rs` puts them around a service, and ends the process.
 
 mod args;
 mod hint;
@@ -11,10 +11,10 @@ mod run;
 mod signals;
 mod text;
 
-pub use args::RedisArgs;
+pub use args::{RedisArgs, ShardedArgs};
 pub use hint::hint;
 pub use json::json;
 pub use output::Output;
 pub use run::run;
-pub use signals::Shutdown;
-pub use text::{channels, plural, quoted, text};
+pub use signals::{is_shutting_down, shutdown};
+pub use text::{channels, plural, quoted};

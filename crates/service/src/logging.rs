@@ -1,23 +1,87 @@
-use std::io::IsTerminal;
+//! Logs go to stderr, written by a thread of their own: a stderr that nobody reads must not stop
+//! the service. Lines that find no room are dropped and counted.
 
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
-/// Sends the logs to stderr: stdout is for what the service is for. `RUST_LOG` says how much.
-///
-/// They are written by a thread of their own, since a stderr that nobody reads must not stop the
-/// service. The guard waits for that thread when it is dropped.
-pub(crate) fn start() -> (NonBlocking, WorkerGuard) {
-    // Room for the lines of a bad minute; its default, for 128,000, costs 4 MiB from the start.
-    let (stderr, guard) =
-        NonBlockingBuilder::default().buffered_lines_limit(1024).finish(std::io::stderr());
-    let filter =
-        EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Room for the lines of a bad minute.
+const LINES: usize = 1024;
+/// How long the end of the process waits for a stderr that nobody reads.
+const LAST_LINES: Duration = Duration::from_millis(200);
+
+#[derive(Clone)]
+pub(crate) struct Logs {
+    thread: SyncSender<Job>,
+    dropped: Arc<AtomicU64>,
+}
+
+enum Job {
+    Line(Vec<u8>),
+    Flush(SyncSender<()>),
+}
+
+/// Starts the thread. `RUST_LOG` says how much is logged: a level, or several `target=level` with
+/// commas between them.
+pub(crate) fn start() -> Logs {
+    let (thread, jobs) = sync_channel(LINES);
+    let logs = Logs { thread, dropped: Arc::default() };
+    let dropped = logs.dropped.clone();
+    std::thread::spawn(move || write_all(&jobs, &dropped));
+
+    let filter = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
+    let filter = filter.and_then(|filter| filter.parse::<Targets>().ok());
+    let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     let wants_colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(wants_colour && std::io::stderr().is_terminal())
-        .with_writer(stderr.clone())
-        .init();
-    (stderr, guard)
+    let writer = logs.clone();
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(wants_colour && io::stderr().is_terminal())
+        .with_writer(move || writer.clone());
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    logs
+}
+
+fn write_all(jobs: &Receiver<Job>, dropped: &AtomicU64) {
+    // There is no place where an error of stderr could be reported.
+    let mut stderr = io::stderr();
+    for job in jobs {
+        match job {
+            Job::Line(line) => drop(stderr.write_all(&line)),
+            Job::Flush(done) => drop(done.send(())),
+        }
+        match dropped.swap(0, Ordering::Relaxed) {
+            0 => {}
+            count => drop(writeln!(stderr, "{count} lines of the log were dropped")),
+        }
+    }
+}
+
+impl Logs {
+    /// Waits until all lines are written, but not for ever.
+    pub(crate) fn finish(&self) {
+        let (done, finished) = sync_channel(1);
+        if self.thread.try_send(Job::Flush(done)).is_ok() {
+            let _ = finished.recv_timeout(LAST_LINES);
+        }
+    }
+}
+
+impl Write for Logs {
+    /// Takes a whole line.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.thread.try_send(Job::Line(line.to_owned())).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -1,95 +1,97 @@
-use std::future::Future;
+//! From the first line of a service to the end of its process.
+
 use std::io::{self, Write};
-use std::process::ExitCode;
+use std::process;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
 use crate::hint::hint;
-use crate::logging;
-use crate::output::{Output, reader_gone};
-use crate::signals::Shutdown;
+use crate::logging::{self, Logs};
+use crate::output::{Output, is_behind, reader_gone};
+use crate::signals;
 
 /// How long a service may take to end after Ctrl+C: enough to say goodbye to Redis (500 ms), and
-/// not long enough to be taken for hanging.
+/// not so long that it looks stuck.
 const GRACE: Duration = Duration::from_millis(700);
 
-/// Runs a service: reads its arguments, gives it its stdout and the signal to end, and turns its
-/// result into an exit status.
+/// Runs a service: reads its arguments, gives it its stdout, and turns its result into the exit
+/// status of the process.
 ///
-/// The status is 0 after a finished run, after Ctrl+C or SIGTERM, and when whoever read stdout
+/// The status is 0 after a finished run, after Ctrl+C or SIGTERM, and when the reader of stdout
 /// has gone; 1 after an error; 2 (by clap) for wrong arguments. After the first signal the
 /// service has 700 ms to end by itself; a second signal ends it at once.
-pub fn run<Args, Service, Running>(service: Service) -> ExitCode
+///
+/// It expects a runtime with one worker thread: the service itself runs on the main thread, where
+/// printing may block.
+pub async fn run<Args, Service>(service: Service) -> !
 where
     Args: Parser,
-    Service: FnOnce(Args, Output, Shutdown) -> Running,
-    Running: Future<Output = anyhow::Result<()>>,
+    Service: AsyncFnOnce(Args, &mut Output) -> anyhow::Result<()>,
 {
     let args = Args::try_parse().unwrap_or_else(|error| without_address::<Args>(error).exit());
-    let (mut stderr, flush_logs) = logging::start();
-    let status = match run_to_end(|output, shutdown| service(args, output, shutdown)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let logs = logging::start();
+    let mut output = Output::new();
+    let result = match signals::listen() {
+        Ok(()) => {
+            tokio::spawn(end_when_impatient(logs.clone()));
+            tokio::spawn(end_when_reader_gone(logs.clone()));
+            let result = service(args, &mut output).await;
+            result.and(output.flush().map_err(Into::into))
+        }
+        Err(error) => Err(error.into()),
+    };
+    let status = match result {
+        Ok(()) => 0,
+        Err(error) if is_broken_pipe(&error) => 0,
+        // Redis may be gone, too, by then: a service that ends has not failed.
+        Err(error) if signals::is_shutting_down() => {
+            tracing::warn!("while ending: {error:#}");
+            0
+        }
         Err(error) => {
-            // With stderr gone too, the exit status is all that can be said.
-            let _ = writeln!(stderr, "error: {error:#}");
-            if let Some(hint) = hint(&error) {
-                let _ = writeln!(stderr, "  hint: {hint}");
-            }
-            ExitCode::FAILURE
+            report(&error, logs.clone());
+            1
         }
     };
-    drop(flush_logs);
-    status
+    end(status, &logs)
 }
 
-fn run_to_end<Service, Running>(service: Service) -> anyhow::Result<()>
-where
-    Service: FnOnce(Output, Shutdown) -> Running,
-    Running: Future<Output = anyhow::Result<()>>,
-{
-    // One thread is enough for one connection, and takes less than half the CPU per message of
-    // tokio's several.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        // In a flood of messages some task always has work. Without this the runtime would look
-        // for signals and timers after 61 turns of theirs, which can take a second.
-        .event_interval(4)
-        .build()?;
-    let result = runtime.block_on(async {
-        let shutdown = Shutdown::listen()?;
-        let output = Output::new();
-        let whole_run = async {
-            let result = service(output.clone(), shutdown.clone()).await;
-            output.finish().await?;
-            result
-        };
-        let result = tokio::select! {
-            result = whole_run => result,
-            error = output.failed() => Err(error.into()),
-            () = impatience(&shutdown) => {
-                if output.is_behind() {
-                    tracing::warn!("stdout was not read in time: the last messages are not printed");
-                }
-                Ok(())
-            }
-            () = reader_gone() => Ok(()),
-        };
-        match result {
-            // Redis may well be gone too by then, which is no failure of a service that ends.
-            Err(error) if shutdown.came() => {
-                tracing::warn!("while ending: {error:#}");
-                Ok(())
-            }
-            result => result,
-        }
-    });
-    // Dropping the runtime would wait for a name lookup that hangs.
-    runtime.shutdown_background();
-    match result {
-        Err(error) if is_broken_pipe(&error) => Ok(()),
-        result => result,
+fn report(error: &anyhow::Error, mut logs: Logs) {
+    let mut report = format!("error: {error:#}\n");
+    if let Some(hint) = hint(error) {
+        report += &format!("  hint: {hint}\n");
     }
+    // A stderr that is closed leaves the exit status.
+    let _ = logs.write_all(report.as_bytes());
+}
+
+async fn end_when_impatient(logs: Logs) {
+    signals::wait_for(1).await;
+    tokio::select! {
+        () = tokio::time::sleep(GRACE) => {}
+        () = signals::wait_for(2) => {}
+    }
+    if is_behind() {
+        tracing::warn!("stdout was not read in time: the last messages are not printed");
+    }
+    end(0, &logs)
+}
+
+async fn end_when_reader_gone(logs: Logs) {
+    reader_gone().await;
+    end(0, &logs)
+}
+
+/// Ends the process at once: a runtime that is dropped would wait for a name lookup that hangs.
+fn end(status: i32, logs: &Logs) -> ! {
+    logs.finish();
+    process::exit(status)
+}
+
+/// Whether stdout's reader has gone. (The connections to Redis have errors of their own type.)
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// clap repeats what it refuses, and what was meant for --redis-url may hold a password wherever
@@ -101,19 +103,6 @@ fn without_address<Args: CommandFactory>(error: clap::Error) -> clap::Error {
         return clap::Error::raw(error.kind(), text).format(&mut Args::command());
     }
     error
-}
-
-async fn impatience(shutdown: &Shutdown) {
-    shutdown.wait_for(1).await;
-    tokio::select! {
-        () = tokio::time::sleep(GRACE) => {}
-        () = shutdown.wait_for(2) => {}
-    }
-}
-
-/// Whether stdout's reader has gone. (Redis's connections fail with errors of their own type.)
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]

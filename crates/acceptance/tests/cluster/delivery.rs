@@ -77,23 +77,23 @@ fn by_way_of_a_replica() {
     let urls = format!("{},{}", cluster.url(of_the_owner), cluster.url(0));
     let mut subscriber = command(&cluster, "subscriber --sharded --json a");
     let subscriber = Terminal::start_command(subscriber.env("REDIS_URL", urls));
-    expect(&subscriber, "ssubscribe");
+    expect(&subscriber, "subscribe");
     let publisher = run(&cluster, "publisher --sharded --count 1 --message x a");
     let ended = publisher.end().with(0);
     assert_eq!(ended.stdout.last().unwrap(), "Published: x (1 receiver)");
-    assert_eq!(expect(&subscriber, "smessage")["data"], "x");
+    assert_eq!(expect(&subscriber, "message")["data"], "x");
 }
 
 /// Redis 7 takes the commands there too.
 fn no_cluster() {
     let redis = LocalRedis::start_with(Server::real().unwrap(), &[]).unwrap();
     let subscriber = Terminal::run(&redis, "subscriber --sharded --json a");
-    let confirmed = r#"{"type":"ssubscribe","pattern":null,"channel":"a","data":1}"#;
+    let confirmed = r#"{"type":"subscribe","pattern":null,"channel":"a","data":1}"#;
     subscriber.shows(confirmed);
     let publisher = Terminal::run(&redis, "publisher --sharded --count 1 --message x a");
     let ended = publisher.end().with(0);
     assert_eq!(ended.stdout.last().unwrap(), "Published: x (1 receiver)");
-    subscriber.shows(r#"{"type":"smessage","pattern":null,"channel":"a","data":"x"}"#);
+    subscriber.shows(r#"{"type":"message","pattern":null,"channel":"a","data":"x"}"#);
 
     redis::cmd("CLIENT")
         .arg("KILL")
@@ -105,7 +105,7 @@ fn no_cluster() {
     expect(&subscriber, "reconnected");
     subscriber.shows(confirmed);
     let ended = subscriber.ctrl_c().with(0);
-    let farewell = r#"{"type":"sunsubscribe","pattern":null,"channel":"a","data":0}"#;
+    let farewell = r#"{"type":"unsubscribe","pattern":null,"channel":"a","data":0}"#;
     assert_eq!(ended.stdout, [farewell]);
 }
 

@@ -24,7 +24,7 @@ const RECOVERED: Duration = Duration::from_secs(6);
 
 fn subscriber(cluster: &local_redis::LocalCluster) -> Terminal {
     let subscriber = run(cluster, "subscriber --sharded --json b c a");
-    (0..3).for_each(|_| drop(expect(&subscriber, "ssubscribe")));
+    (0..3).for_each(|_| drop(expect(&subscriber, "subscribe")));
     subscriber
 }
 
@@ -50,7 +50,7 @@ fn the_owner_is_killed() {
         assert!(heard.numbers(channel, disconnected, reconnected).len() > 100);
     }
     // Only this one had to be placed anew.
-    let confirmed = heard.until_type("ssubscribe");
+    let confirmed = heard.until_type("subscribe");
     assert_eq!(heard.events[confirmed]["channel"], "a");
     heard.until_delivers("a");
     let recovered = start.elapsed();
@@ -107,13 +107,13 @@ fn a_slot_moves() {
         let reason = heard.events[disconnected]["reason"].as_str().unwrap();
         assert!(reason.ends_with("the slot of 'a' has moved"), "{reason}");
         heard.until_type("reconnected");
-        let confirmed = heard.until_type("ssubscribe");
+        let confirmed = heard.until_type("subscribe");
         assert_eq!(heard.events[confirmed]["channel"], "a");
         heard.until_all_deliver();
     }
     let published = numbers.stop();
     heard.nothing_is_lost_in_silence(&published);
-    assert_eq!((heard.count("sunsubscribe"), heard.count("disconnected")), (0, 2));
+    assert_eq!((heard.count("unsubscribe"), heard.count("disconnected")), (0, 2));
     // Messages that the old owner did not take went to the new one.
     assert_eq!(published.not_confirmed, [""; 0]);
     subscriber.ctrl_c().with(0);
@@ -146,12 +146,12 @@ fn the_whole_cluster_restarts() {
     (0..cluster.size()).for_each(|number| cluster.node(number).restart().unwrap());
     heard.until_type("reconnected");
     for _ in CHANNELS {
-        heard.until_type("ssubscribe");
+        heard.until_type("subscribe");
     }
     heard.until_all_deliver();
     let published = numbers.stop();
     heard.nothing_is_lost_in_silence(&published);
-    assert_eq!((heard.count("disconnected"), heard.count("ssubscribe")), (1, 3));
+    assert_eq!((heard.count("disconnected"), heard.count("subscribe")), (1, 3));
     subscriber.ctrl_c().with(0);
 }
 
@@ -160,15 +160,15 @@ fn the_only_known_node_is_gone() {
     let mut cluster = cluster();
     let mut command = command(&cluster, "subscriber --sharded --json a");
     let subscriber = Terminal::start_command(command.env("REDIS_URL", cluster.url(0)));
-    expect(&subscriber, "ssubscribe");
+    expect(&subscriber, "subscribe");
     // Nothing is subscribed to there: no gap, and not a word.
     cluster.node(0).kill().unwrap();
     cluster.ask(2, "CLIENT KILL TYPE pubsub").unwrap();
     expect(&subscriber, "disconnected");
     expect(&subscriber, "reconnected");
-    expect(&subscriber, "ssubscribe");
+    expect(&subscriber, "subscribe");
     cluster.ask(2, "SPUBLISH a back").unwrap();
-    assert_eq!(expect(&subscriber, "smessage")["data"], "back");
+    assert_eq!(expect(&subscriber, "message")["data"], "back");
     subscriber.ctrl_c().with(0);
 }
 

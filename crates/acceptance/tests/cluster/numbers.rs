@@ -47,11 +47,11 @@ impl Numbers {
 }
 
 async fn publish(urls: &str, stopped: &AtomicBool) -> Published {
-    let publisher = Publisher::connect(urls).await.unwrap();
+    let publisher = Publisher::builder(urls).sharded(true).connect().await.unwrap();
     let mut published = Published::default();
     for number in 0_u64.. {
         for channel in CHANNELS {
-            match publisher.spublish(channel, number.to_string()).await {
+            match publisher.publish(channel, number.to_string()).await {
                 Ok(_) => drop(published.taken.entry(channel).or_default().insert(number)),
                 Err(error) => published.not_confirmed.push(error.to_string()),
             }
@@ -104,7 +104,7 @@ impl Heard<'_> {
 
     #[track_caller]
     pub fn until_delivers(&mut self, channel: &str) {
-        self.until(|event| event["type"] == "smessage" && event["channel"] == channel);
+        self.until(|event| event["type"] == "message" && event["channel"] == channel);
     }
 
     /// Reads on to the last number that was taken, of each channel.
@@ -122,7 +122,7 @@ impl Heard<'_> {
     #[track_caller]
     pub fn numbers(&self, channel: &str, from: usize, to: usize) -> Vec<u64> {
         let messages = self.events[from..to].iter();
-        let messages = messages.filter(|e| e["type"] == "smessage" && e["channel"] == channel);
+        let messages = messages.filter(|e| e["type"] == "message" && e["channel"] == channel);
         messages.map(|event| event["data"].as_str().unwrap().parse().unwrap()).collect()
     }
 
@@ -162,8 +162,8 @@ impl Heard<'_> {
         for event in &self.events {
             match event["type"].as_str().unwrap() {
                 "disconnected" => before = Some(last),
-                "ssubscribe" if event["channel"] == channel => begun = before.take(),
-                "smessage" if event["channel"] == channel => {
+                "subscribe" if event["channel"] == channel => begun = before.take(),
+                "message" if event["channel"] == channel => {
                     last = event["data"].as_str().unwrap().parse().unwrap();
                     gaps.extend(begun.take().map(|before| before..=last));
                 }

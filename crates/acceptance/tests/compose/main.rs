@@ -18,7 +18,8 @@ mod stack;
 
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
+use acceptance::{Need, is_required};
+use libtest_mimic::Arguments;
 
 /// A name and what is to be seen.
 type Test = (&'static str, fn());
@@ -27,23 +28,12 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Five containers each, or nine: more at once would only be slower.
     arguments.test_threads.get_or_insert(2);
-    let required = std::env::var_os("REQUIRE_DOCKER").is_some_and(|value| value == "1");
-    let missing = stack::missing(required);
+    let docker = Need::new("REQUIRE_DOCKER", stack::missing(is_required("REQUIRE_DOCKER")));
     let trial = |&(name, test): &Test| {
-        let missing = missing.clone();
-        let name = match &missing {
-            Some(reason) => format!("{name}: {reason}"),
-            None => name.to_owned(),
-        };
-        let ignored = missing.is_some() && !required;
-        let run = move || match missing {
-            Some(reason) => Err(reason.into()),
-            None => {
-                test();
-                Ok(())
-            }
-        };
-        Trial::test(name, run).with_ignored_flag(ignored)
+        docker.trial(name, move || {
+            test();
+            Ok(())
+        })
     };
     let tests =
         [running::TESTS, confined::TESTS, least_privilege::TESTS, readme::TESTS, cluster::TESTS];

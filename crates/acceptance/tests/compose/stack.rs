@@ -32,13 +32,13 @@ pub fn missing(required: bool) -> Option<String> {
         output.is_ok_and(|output| output.status.success())
     };
     if !works(&["version"]) {
-        return Some("needs a Docker engine, and none answers".to_owned());
+        return Some("Docker engine that answers".to_owned());
     }
     if !works(&["compose", "version"]) {
-        return Some("needs Docker Compose (docker compose)".to_owned());
+        return Some("Docker Compose (docker compose)".to_owned());
     }
     let image = PUBLIC_IMAGES.iter().find(|image| !works(&["image", "inspect", image]))?;
-    (!required).then(|| format!("needs an image: docker pull {image}"))
+    (!required).then(|| format!("image {image} (docker pull {image})"))
 }
 
 pub struct Stack {

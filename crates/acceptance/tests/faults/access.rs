@@ -2,9 +2,9 @@
 
 use local_redis::LocalRedis;
 
-use crate::events::{Events, eventually};
+use crate::events::Events;
 use crate::{Fault, ask, redis, redis_with};
-use acceptance::{Terminal, connection, publish, service_command};
+use acceptance::{Terminal, connection, eventually, publish, service_command};
 
 pub const FAULTS: &[Fault] = &[
     ("access::password_changed_and_changed_back", password_changed_and_changed_back),

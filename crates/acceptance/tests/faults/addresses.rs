@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 
 use local_redis::{Leashed, LocalRedis, Server};
 
-use crate::events::{Events, eventually};
+use crate::events::Events;
 use crate::first_connect::says;
 use crate::{Fault, ask, redis, redis_with};
-use acceptance::{Terminal, publish, service_command};
+use acceptance::{Terminal, eventually, publish, service_command};
 
 pub const FAULTS: &[Fault] = &[
     ("addresses::the_subscriber_moves_to_the_next_one", the_subscriber_moves),

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use local_redis::{Leashed, LocalRedis, Signal};
 
-use crate::events::eventually;
 use crate::{Fault, redis};
-use acceptance::{PATIENCE, Terminal, connection, service_command, subscribers};
+use acceptance::{PATIENCE, Terminal, connection, eventually, service_command, subscribers};
 
 pub const FAULTS: &[Fault] = &[
     ("ending::idle", idle),

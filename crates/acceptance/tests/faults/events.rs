@@ -1,11 +1,11 @@
 //! A `subscriber --json`, event by event.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use acceptance::{Ended, PATIENCE, Terminal, service_command};
+use acceptance::{Ended, Terminal, service_command};
 
 pub struct Events {
     pub terminal: Terminal,
@@ -64,15 +64,5 @@ impl Events {
             r#"{"type":"unsubscribe","pattern":null,"channel":"notifications","data":0}"#;
         assert_eq!(ended.stdout, [farewell]);
         ended
-    }
-}
-
-/// Waits until something is so.
-#[track_caller]
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(5));
     }
 }

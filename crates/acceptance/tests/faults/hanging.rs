@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use local_redis::Signal;
 
-use crate::events::{Events, eventually};
+use crate::events::Events;
 use crate::relay::Relay;
 use crate::{Fault, redis};
-use acceptance::{publish, subscribers};
+use acceptance::{eventually, publish, subscribers};
 
 pub const FAULTS: &[Fault] = &[
     ("hanging::redis_stops_and_goes_on", redis_stops_and_goes_on),

@@ -7,9 +7,8 @@ use std::thread::JoinHandle;
 use local_redis::LocalRedis;
 use pubsub::{Event, PubSub};
 
-use crate::events::eventually;
 use crate::{Fault, ask, redis};
-use acceptance::{PATIENCE, connection, subscribers};
+use acceptance::{PATIENCE, connection, eventually, subscribers};
 
 pub const FAULTS: &[Fault] = &[
     ("reconnecting::half_an_attempt_leaves_nothing_behind", half_an_attempt),
@@ -63,7 +62,7 @@ async fn next_but_messages(pubsub: &PubSub, last: &mut Option<u64>) -> Event {
     loop {
         match next(pubsub).await {
             Event::Message { payload, .. } => {
-                let number = String::from_utf8(payload).unwrap().parse().ok();
+                let number = payload.to_string().parse().ok();
                 assert!(number > *last, "{number:?} after {last:?}");
                 *last = number;
             }

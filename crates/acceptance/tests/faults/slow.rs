@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use local_redis::{Leashed, LocalRedis, Signal};
 
-use crate::events::{Events, eventually};
+use crate::events::Events;
 use crate::{Fault, redis, redis_with};
-use acceptance::{connection, publish, service_command, subscribers};
+use acceptance::{connection, eventually, publish, service_command, subscribers};
 
 /// These need the machine for themselves.
 pub const FLOODS: &[Fault] = &[

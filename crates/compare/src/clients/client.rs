@@ -37,7 +37,7 @@ use Program::{Ours, Pubsub, Python, Rival};
 
 const TUNED: &[&str] = &["--tuned"];
 
-pub const CLIENTS: [Client; 11] = [
+pub const CLIENTS: [Client; 12] = [
     client("ours", "", "`subscriber`", Ours, &[], true, true),
     client("pubsub", "redis", "`get_async_pubsub`", Pubsub, &[], true, false),
     client("manager", "redis", "`ConnectionManager`", Rival("redis-manager"), &[], true, false),
@@ -51,6 +51,7 @@ pub const CLIENTS: [Client; 11] = [
         false,
     ),
     client("cluster", "redis", "`cluster_async`", Rival("redis-cluster"), &[], false, true),
+    client("cluster-tuned", "redis", "`cluster_async`", Rival("redis-cluster"), TUNED, false, true),
     client("fred", "fred", "", Rival("fred"), &[], true, true),
     client("fred-tuned", "fred", "", Rival("fred"), TUNED, true, true),
     client("rustis", "rustis", "", Rival("rustis"), &[], true, true),

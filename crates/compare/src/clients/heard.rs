@@ -156,7 +156,7 @@ fn false_alarms(heard: &[(Instant, Heard)], gaps: &[(Range<Instant>, usize)]) ->
     alarms + usize::from(ringing == Some(false))
 }
 
-/// The longest time from one message to the next in this time; at its end nothing more may come.
+/// The longest time from one message to the next; no longer one follows at its end.
 pub fn longest_silence(heard: &[(Instant, Heard)], from: Instant) -> Range<Instant> {
     let mut longest = from..from;
     let mut last = from;

@@ -98,6 +98,9 @@ pub fn run(client: &Client, fault: Fault, programs: &Programs) -> anyhow::Result
 
     let heard = lock(&watched.heard).clone();
     let silence = longest_silence(&heard, begun);
+    // Between two messages there always is one.
+    let missed = silence.end - silence.start > SILENT / 4;
+    let back = if missed { silence.end } else { repaired };
     let flowing = watched.flowing;
     let state = match watched.ended()? {
         Some(status) => State::Ended { code: status.code() },
@@ -106,7 +109,7 @@ pub fn run(client: &Client, fault: Fault, programs: &Programs) -> anyhow::Result
     };
     Ok(Seen {
         tally: Tally::of(&published, &heard),
-        again: flowing.then(|| silence.end.saturating_duration_since(repaired).as_secs_f64()),
+        again: flowing.then(|| back.saturating_duration_since(repaired).as_secs_f64()),
         state,
         subscribers,
         peak_memory,

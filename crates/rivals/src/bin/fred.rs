@@ -30,7 +30,9 @@ async fn main() -> anyhow::Result<()> {
 
     if task.tuned {
         let heartbeat = client.clone();
-        tokio::spawn(async move { heartbeat.enable_heartbeat(Duration::from_secs(3), false).await });
+        tokio::spawn(
+            async move { heartbeat.enable_heartbeat(Duration::from_secs(3), false).await },
+        );
         client.on_error(|(error, _)| async move {
             lost("beside", None, error.to_string());
             Ok(())

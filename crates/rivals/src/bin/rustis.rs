@@ -53,7 +53,11 @@ async fn main() -> anyhow::Result<()> {
 
 fn url(task: &Task) -> String {
     match task.cluster {
-        true => format!("redis+cluster://{}", task.nodes().collect::<Vec<_>>().join(",")),
+        true => {
+            let nodes = task.nodes().collect::<Vec<_>>().join(",");
+            let refresh = if task.tuned { "?topology_refresh_interval=2000" } else { "" };
+            format!("redis+cluster://{nodes}{refresh}")
+        }
         false => task.url.clone(),
     }
 }

@@ -1,0 +1,107 @@
+//! Subscribing to many names, each with an answer of its own.
+
+use redis::{ErrorKind, RedisError, RedisResult, RetryMethod, Value};
+use tokio::time::timeout;
+
+use crate::ByteString;
+use crate::error::said;
+use crate::link::{CONNECT_TIMEOUT, Link, Loss};
+
+/// What a server says to a command for one name.
+pub(crate) enum Answer {
+    Confirmed,
+    /// NOPERM: this user has no right to that name.
+    NoPermission(String),
+    /// Another node of the cluster owns the shard channel.
+    Moved(RedisError),
+    /// The cluster is electing a new owner, or the node is loading its data.
+    NotNow(RedisError),
+    Failed(RedisError),
+}
+
+/// Sends `command` once for each name, together. In one command they would be refused together,
+/// and NOPERM does not say which one is not allowed. An error is the end of the link.
+pub(crate) async fn ask_for_each(
+    link: &Link,
+    command: &str,
+    names: &[ByteString],
+) -> Result<Vec<Answer>, String> {
+    let commands = names.iter().map(|name| {
+        let mut each = redis::cmd(command);
+        each.arg(&**name);
+        each
+    });
+    let answers = timeout(CONNECT_TIMEOUT, link.ask(commands))
+        .await
+        .map_err(|_| format!("no answer to {command} within {CONNECT_TIMEOUT:?}"))?
+        .map_err(|error| Loss::by(&error).reason)?;
+    names.iter().zip(answers).map(|(name, answer)| understood(name, answer)).collect()
+}
+
+/// Whether this is the answer to a command for that name.
+///
+/// When a slot moves, Redis unsubscribes by itself, and the redis crate uses that as the answer to
+/// whatever was asked last. From then on each answer may belong to the command before: a
+/// subscription would count as confirmed that was refused. So each must repeat its name.
+fn understood(name: &ByteString, answer: RedisResult<Value>) -> Result<Answer, String> {
+    let repeats =
+        |data: &[Value]| matches!(data, [Value::BulkString(said), ..] if name[..] == said[..]);
+    let error = match answer {
+        Ok(Value::Push { data, .. }) if repeats(&data) => return Ok(Answer::Confirmed),
+        Ok(Value::Array(_)) => return Err(AS_ARRAY.to_owned()),
+        Ok(_) => return Err("an answer of Redis to something else".to_owned()),
+        Err(error) => error,
+    };
+    Ok(match error.retry_method() {
+        _ if error.code() == Some("NOPERM") => Answer::NoPermission(said(&error)),
+        RetryMethod::MovedRedirect => Answer::Moved(error),
+        RetryMethod::WaitAndRetry | RetryMethod::AskRedirect => Answer::NotNow(error),
+        _ if error.is_unrecoverable_error() => return Err(said(&error)),
+        _ => Answer::Failed(error),
+    })
+}
+
+/// In RESP2 confirmations are arrays. Messages would be arrays, too, and look like answers.
+pub(crate) const AS_ARRAY: &str = "it confirms as in RESP2, though it accepted RESP3";
+
+pub(crate) fn confirmed_as_array() -> RedisError {
+    (ErrorKind::UnexpectedReturnType, AS_ARRAY).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::PushKind;
+
+    use super::*;
+
+    fn push(kind: PushKind, channel: &str) -> RedisResult<Value> {
+        let data = vec![Value::BulkString(channel.into()), Value::Int(1)];
+        Ok(Value::Push { kind, data })
+    }
+
+    fn error(text: &str) -> RedisResult<Value> {
+        let error = redis::parse_redis_value(format!("-{text}\r\n").as_bytes());
+        error.and_then(Value::extract_error)
+    }
+
+    #[test]
+    fn only_its_own_confirmation_counts() {
+        let answer = |answer| understood(&"a".into(), answer);
+        assert!(matches!(answer(push(PushKind::SSubscribe, "a")), Ok(Answer::Confirmed)));
+        // The slot of another channel has moved meanwhile, and every answer is one too late.
+        assert!(answer(push(PushKind::SUnsubscribe, "b")).is_err());
+        assert!(answer(push(PushKind::SSubscribe, "b")).is_err());
+        assert!(answer(Ok(Value::SimpleString("PONG".into()))).is_err());
+        assert!(answer(Ok(Value::Array(Vec::new()))).is_err());
+    }
+
+    #[test]
+    fn errors_that_pass_and_errors_that_stay() {
+        let answer = |text| understood(&"a".into(), error(text));
+        assert!(matches!(answer("MOVED 1 127.0.0.1:7000"), Ok(Answer::Moved(_))));
+        assert!(matches!(answer("CLUSTERDOWN Hash slot not served"), Ok(Answer::NotNow(_))));
+        assert!(matches!(answer("LOADING Redis is loading"), Ok(Answer::NotNow(_))));
+        assert!(matches!(answer("NOPERM no channel permissions"), Ok(Answer::NoPermission(_))));
+        assert!(matches!(answer("ERR unknown command 'SSUBSCRIBE'"), Ok(Answer::Failed(_))));
+    }
+}

@@ -1,0 +1,126 @@
+//! Opens the stream of bytes to Redis: TCP, TLS over TCP, or a Unix socket.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::select_ok;
+use redis::ConnectionAddr;
+use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+use crate::address::Address;
+
+/// The kernel asks a silent peer after this time, also while this program is stopped.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// Whatever kind of stream it is.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Opens a stream to `address`. `arrivals` learns about every byte that arrives.
+pub(crate) async fn open(
+    address: &Address,
+    arrivals: Arc<Arrivals>,
+) -> io::Result<Box<dyn Stream>> {
+    match address.info.addr() {
+        ConnectionAddr::Unix(path) => {
+            Ok(Box::new(Watched { stream: UnixStream::connect(path).await?, arrivals }))
+        }
+        ConnectionAddr::Tcp(host, port) => {
+            Ok(Box::new(Watched { stream: connect(host, *port).await?, arrivals }))
+        }
+        ConnectionAddr::TcpTls { host, port, .. } => {
+            let config = address.tls.clone().ok_or(io::ErrorKind::Unsupported)?;
+            let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+            // Below TLS: a record arrives byte by byte, too, and counts only when it is whole.
+            let stream = Watched { stream: connect(host, *port).await?, arrivals };
+            Ok(Box::new(TlsConnector::from(config).connect(name, stream).await?))
+        }
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// Tries all addresses that the name has at the same time, as the redis crate does: `localhost`
+/// is often ::1 as well, where no Redis listens.
+async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let attempts: Vec<_> =
+        lookup_host((host, port)).await?.map(|a| Box::pin(TcpStream::connect(a))).collect();
+    if attempts.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    }
+    let (stream, _slower_ones) = select_ok(attempts).await?;
+    // A command is complete when it is written: nothing is gained by waiting for more to send.
+    stream.set_nodelay(true)?;
+    SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE))?;
+    Ok(stream)
+}
+
+/// When bytes arrived last: every byte is a sign of life, also of a message that takes a minute.
+pub(crate) struct Arrivals {
+    start: Instant,
+    /// Milliseconds from `start` to the last byte.
+    last: AtomicU64,
+}
+
+impl Arrivals {
+    pub(crate) fn new() -> Arrivals {
+        Arrivals { start: Instant::now(), last: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn last(&self) -> Instant {
+        self.start + Duration::from_millis(self.last.load(Ordering::Relaxed))
+    }
+
+    fn now(&self) {
+        // A connection does not last as long as u64 has milliseconds.
+        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(now, Ordering::Relaxed);
+    }
+}
+
+struct Watched<S> {
+    stream: S,
+    arrivals: Arc<Arrivals>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.arrivals.now();
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,403 @@
+//! The task behind a [`PubSub`](crate::PubSub): it keeps one connection and its subscriptions,
+//! and makes a new connection when the old one is lost.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::address::Address;
+use crate::addresses::Addresses;
+use crate::answer::{Answer, ask_for_each};
+use crate::error::said;
+use crate::gate::Gate;
+use crate::inbox::{Bounds, Inbox};
+use crate::kind::{Kind, quoted};
+use crate::link::{Link, Loss};
+use crate::outage::{Backoff, LONGEST_DELAY, Outages};
+use crate::role::Hearing;
+use crate::task::Closing;
+use crate::{ByteString, Error, Event};
+
+/// How long closing waits for Redis to confirm the unsubscribing.
+pub(crate) const GOODBYE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A change that was asked for, and where to answer.
+pub(crate) struct Command {
+    pub(crate) subscribe: bool,
+    pub(crate) kind: Kind,
+    pub(crate) names: Vec<ByteString>,
+    pub(crate) answer: oneshot::Sender<Result<(), Error>>,
+}
+
+impl Command {
+    /// The caller may have lost interest; what Redis confirmed holds all the same.
+    pub(crate) fn answer(self, result: Result<(), Error>) {
+        let _ = self.answer.send(result);
+    }
+}
+
+type Name = (Kind, ByteString);
+
+pub(crate) struct Subscriptions {
+    addresses: Addresses,
+    inbox: Arc<Inbox>,
+    bounds: Bounds,
+    /// `None` in an outage.
+    link: Option<Link>,
+    gate: Arc<Gate>,
+    /// Whether the reader knows that the connection is lost.
+    reported: bool,
+    /// What a new connection subscribes to.
+    wanted: BTreeSet<Name>,
+    /// Those of them that Redis does not allow, with the reasons that the reader knows.
+    refused: BTreeMap<Name, BTreeSet<String>>,
+    retry: Backoff,
+    commands: mpsc::Receiver<Command>,
+    /// What is to be done next, in this order. The first one may have been sent already.
+    waiting: VecDeque<Command>,
+    outages: Outages,
+}
+
+/// A new connection that is subscribed to everything, and the names that Redis refused.
+struct Reconnected {
+    link: Link,
+    gate: Arc<Gate>,
+    refused: Vec<(Name, String)>,
+}
+
+impl Subscriptions {
+    /// Makes the first connection, whose errors go to the caller.
+    pub(crate) async fn connect(
+        mut addresses: Addresses,
+        inbox: Arc<Inbox>,
+        bounds: Bounds,
+        commands: mpsc::Receiver<Command>,
+    ) -> Result<Subscriptions, Error> {
+        let attempt = |deaf_too| {
+            let inbox = inbox.clone();
+            move |address| connect(address, inbox.clone(), bounds, deaf_too)
+        };
+        let (link, gate) = match addresses.try_each(attempt(false)).await {
+            Err(error) if error.is_deaf() => {
+                tracing::warn!("{error}; there is no other");
+                addresses.try_each(attempt(true)).await?
+            }
+            result => result?,
+        };
+        gate.open_with(|_| {});
+        Ok(Subscriptions {
+            addresses,
+            inbox,
+            bounds,
+            link: Some(link),
+            gate,
+            reported: false,
+            wanted: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            retry: Backoff::up_to(LONGEST_DELAY),
+            commands,
+            waiting: VecDeque::new(),
+            outages: Outages::new(LONGEST_DELAY),
+        })
+    }
+
+    pub(crate) async fn run(mut self, mut closing: Closing) {
+        // Also if this task panics: whoever listens must not wait for ever.
+        let _closes = CloseWhenDropped(self.inbox.clone());
+        tokio::select! {
+            () = closing.begins() => {}
+            () = self.stay_subscribed() => {}
+        }
+        self.say_goodbye().await;
+        self.gate.shut();
+    }
+
+    async fn stay_subscribed(&mut self) {
+        loop {
+            if let Some(link) = self.link.clone() {
+                let loss = tokio::select! {
+                    loss = link.lost() => loss,
+                    loss = Hearing::of(&link).lost() => loss,
+                    () = self.execute_commands(&link) => return,
+                };
+                self.disconnected(loss);
+            }
+            self.reconnect().await;
+        }
+    }
+
+    fn disconnected(&mut self, loss: Loss) {
+        // A Redis that only hung may continue and deliver what it still holds for this
+        // connection. The new one will be subscribed too: each message once.
+        self.gate.shut();
+        self.link = None;
+        self.refused.clear();
+        // Without subscriptions, nothing can be missed. A subscribe that was sent may have
+        // brought messages before its confirmation was seen.
+        self.reported = !self.wanted.is_empty() || !self.waiting.is_empty();
+        self.outages.silent = !self.reported;
+        self.outages.begin(&self.addresses.current().shown, &loss);
+        if self.reported {
+            self.inbox.push_all([Event::Disconnected { reason: loss.reason }]);
+        }
+    }
+
+    /// Executes one command after the other, and tries again what Redis refused. Returns when
+    /// nobody can ask for any more.
+    async fn execute_commands(&mut self, link: &Link) {
+        self.retry.start_over();
+        let mut try_again_at = Instant::now() + self.retry.next_delay();
+        loop {
+            while let Some(command) = self.waiting.front() {
+                let result = execute(link, command).await;
+                if let Some(command) = self.waiting.pop_front() {
+                    if result.is_ok() {
+                        self.remember(&command);
+                    }
+                    command.answer(result);
+                }
+            }
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(command) => self.waiting.push_back(command),
+                    None => return,
+                },
+                () = sleep_until(try_again_at), if !self.refused.is_empty() => {
+                    self.try_again(link).await;
+                    try_again_at = Instant::now() + self.retry.next_delay();
+                }
+            }
+        }
+    }
+
+    fn remember(&mut self, command: &Command) {
+        let names = command.names.iter().map(|name| (command.kind, name.clone()));
+        if command.subscribe {
+            names.for_each(|name| {
+                self.refused.remove(&name);
+                self.wanted.insert(name);
+            });
+        } else {
+            names.for_each(|name| {
+                self.refused.remove(&name);
+                self.wanted.remove(&name);
+            });
+        }
+    }
+
+    async fn reconnect(&mut self) {
+        loop {
+            let delay = sleep(self.outages.next_delay());
+            tokio::select! {
+                () = delay => {}
+                () = self.unsubscribe_without_connection() => {}
+            }
+            let (wanted, mut addresses) = (self.wanted.clone(), self.addresses.clone());
+            let (inbox, bounds) = (self.inbox.clone(), self.bounds);
+            let attempt = addresses
+                .try_each(|address| connect_and_subscribe(address, inbox.clone(), bounds, &wanted));
+            let result = tokio::select! {
+                result = attempt => result,
+                () = self.unsubscribe_without_connection() => continue,
+            };
+            match result {
+                Ok(_) if wanted != self.wanted => {
+                    // Unsubscribed from while it was subscribed to: the next attempt leaves it out.
+                }
+                Ok(reconnected) => {
+                    self.addresses = addresses;
+                    self.reconnected(reconnected);
+                    return;
+                }
+                Err(error) => self.outages.failed(&error),
+            }
+        }
+    }
+
+    fn reconnected(&mut self, Reconnected { link, gate, refused }: Reconnected) {
+        let (gap, attempts) = self.outages.end(&self.addresses.current().shown);
+        let refused = self.newly_refused(refused);
+        gate.open_with(|mut held| {
+            self.inbox.change(|queue| {
+                if self.reported {
+                    let repeated = held.confirmations.into_iter().chain(refused).collect();
+                    queue.reconnected(gap, attempts, repeated);
+                }
+                while let Some(event) = held.messages.pop() {
+                    queue.push(event);
+                }
+            });
+        });
+        (self.link, self.gate) = (Some(link), gate);
+    }
+
+    /// Does what can be done without a connection, for as long as it is awaited. An unsubscribe
+    /// can't wait: perhaps nothing but that very channel keeps a subscribe from being confirmed.
+    async fn unsubscribe_without_connection(&mut self) {
+        loop {
+            let unsubscribe = self.waiting.iter().position(|command| !command.subscribe);
+            if let Some(command) = unsubscribe.and_then(|position| self.waiting.remove(position)) {
+                // A subscribe that was called later stays.
+                let later = self.waiting.split_off(unsubscribe.unwrap_or_default());
+                self.remember(&command);
+                for waiting in &mut self.waiting {
+                    if waiting.kind == command.kind {
+                        waiting.names.retain(|name| !command.names.contains(name));
+                    }
+                }
+                self.waiting.extend(later);
+                command.answer(Ok(()));
+                continue;
+            }
+            if !self.waiting.is_empty() {
+                // Somebody waits for the connection.
+                self.outages.silent = false;
+            }
+            match self.commands.recv().await {
+                Some(command) => self.waiting.push_back(command),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Tries the refused names again, on the same connection.
+    async fn try_again(&mut self, link: &Link) {
+        let mut refused = Vec::new();
+        for kind in [Kind::Channel, Kind::Pattern] {
+            let names: Vec<_> = self
+                .refused
+                .keys()
+                .filter(|name| name.0 == kind)
+                .map(|name| name.1.clone())
+                .collect();
+            // Where the connection is lost, it is noticed elsewhere.
+            let Ok(answers) = ask_for_each(link, kind.subscribe(), &names).await else { return };
+            for (name, answer) in names.into_iter().zip(answers) {
+                match answer {
+                    Answer::Confirmed => {
+                        tracing::info!("Redis allows '{name}' again");
+                        self.refused.remove(&(kind, name));
+                    }
+                    Answer::NoPermission(reason) => refused.push(((kind, name), reason)),
+                    Answer::Moved(_) | Answer::NotNow(_) | Answer::Failed(_) => {}
+                }
+            }
+        }
+        let refused = self.newly_refused(refused);
+        self.inbox.push_all(refused);
+    }
+
+    /// Remembers what is refused. Returns an event for each name and reason that was not reported
+    /// in this outage.
+    fn newly_refused(&mut self, refused: Vec<(Name, String)>) -> Vec<Event> {
+        let mut events = Vec::new();
+        for ((kind, name), reason) in refused {
+            let known = self.refused.entry((kind, name.clone())).or_default();
+            if known.insert(reason.clone()) {
+                tracing::warn!("Redis refused {} '{name}': {reason}", kind.subscribe());
+                events.push(kind.refused(name, reason));
+            }
+        }
+        events
+    }
+
+    /// Unsubscribes by name: without names Redis would confirm as many as it still knows of.
+    async fn say_goodbye(&self) {
+        let Some(link) = &self.link else { return };
+        let goodbye = async {
+            for kind in [Kind::Channel, Kind::Pattern] {
+                let names: Vec<_> = self
+                    .wanted
+                    .iter()
+                    .filter(|name| name.0 == kind && !self.refused.contains_key(*name))
+                    .map(|name| name.1.clone())
+                    .collect();
+                // The connection is closed next in any case.
+                if !names.is_empty() && link.unsubscribe(kind, &names).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = timeout(GOODBYE_TIMEOUT, goodbye).await;
+    }
+}
+
+pub(crate) struct CloseWhenDropped(pub(crate) Arc<Inbox>);
+
+impl Drop for CloseWhenDropped {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+async fn execute(link: &Link, command: &Command) -> Result<(), Error> {
+    let Command { subscribe, kind, names, .. } = command;
+    let result = match (names.is_empty(), subscribe) {
+        // All of its names were unsubscribed from while it waited.
+        (true, _) => return Ok(()),
+        (_, true) => link.subscribe(*kind, names).await,
+        (_, false) => link.unsubscribe(*kind, names).await,
+    };
+    match result {
+        Ok(()) => Ok(()),
+        // The connection is lost: the command waits for the next one.
+        Err(error) if error.is_io_error() => std::future::pending().await,
+        Err(error) => {
+            let verb = if *subscribe { kind.subscribe() } else { kind.unsubscribe() };
+            Err(Error::Command { command: verb, names: quoted(names), reason: said(&error) })
+        }
+    }
+}
+
+async fn connect(
+    address: Address,
+    inbox: Arc<Inbox>,
+    bounds: Bounds,
+    deaf_too: bool,
+) -> Result<(Link, Arc<Gate>), Error> {
+    let gate = Arc::new(Gate::holding(bounds, move |events| inbox.push_all(events)));
+    let link = Link::connect(&address, gate.clone()).await?;
+    match Hearing::of(&link).deafness().await {
+        Some(reason) if !deaf_too => Err(Error::Deaf { address: address.shown, reason }),
+        _ => Ok((link, gate)),
+    }
+}
+
+/// One attempt. Subscribing is part of it: a connection that can't subscribe any more would stay
+/// silent for ever.
+async fn connect_and_subscribe(
+    address: Address,
+    inbox: Arc<Inbox>,
+    bounds: Bounds,
+    wanted: &BTreeSet<Name>,
+) -> Result<Reconnected, Error> {
+    let (link, gate) = connect(address.clone(), inbox, bounds, false).await?;
+    let mut refused = Vec::new();
+    for kind in [Kind::Channel, Kind::Pattern] {
+        let names: Vec<_> =
+            wanted.iter().filter(|name| name.0 == kind).map(|name| name.1.clone()).collect();
+        if names.is_empty() {
+            continue;
+        }
+        let answers = ask_for_each(&link, kind.subscribe(), &names)
+            .await
+            .map_err(|reason| Error::Unreachable { address: address.shown.clone(), reason })?;
+        for (name, answer) in names.into_iter().zip(answers) {
+            match answer {
+                Answer::Confirmed => {}
+                Answer::NoPermission(reason) => refused.push(((kind, name), reason)),
+                Answer::Moved(error) | Answer::NotNow(error) | Answer::Failed(error) => {
+                    return Err(Error::Command {
+                        command: kind.subscribe(),
+                        names: quoted([&name]),
+                        reason: said(&error),
+                    });
+                }
+            }
+        }
+    }
+    Ok(Reconnected { link, gate, refused })
+}
