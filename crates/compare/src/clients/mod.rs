@@ -25,6 +25,9 @@ use self::run::Seen;
 const CHANNEL: &str = "notifications";
 /// Between the starts of two clients: all at once would slow down each other.
 const STAGGER: Duration = Duration::from_millis(250);
+/// For messages to come again after a fault. The two clients of `--short` need less.
+const WATCH: Duration = Duration::from_secs(30);
+const SHORT_WATCH: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -103,7 +106,8 @@ pub fn compare(args: &Args) -> anyhow::Result<()> {
     }
     ensure!(!pairs.is_empty(), "no such client has this fault");
 
-    let progress = Progress { done: AtomicUsize::new(0), all: pairs.len() };
+    let watch = if args.short { SHORT_WATCH } else { WATCH };
+    let progress = Progress { done: AtomicUsize::new(0), all: pairs.len(), watch };
     let (alone, together): (Vec<_>, Vec<_>) =
         pairs.into_iter().partition(|(_, fault)| *fault == Fault::Stall);
     let mut rows = std::thread::scope(|scope| {
@@ -135,6 +139,7 @@ pub fn compare(args: &Args) -> anyhow::Result<()> {
 struct Progress {
     done: AtomicUsize,
     all: usize,
+    watch: Duration,
 }
 
 impl Progress {
@@ -142,7 +147,7 @@ impl Progress {
         let missing = if fault == Fault::Dropped { Network::missing() } else { None };
         let outcome = match missing {
             Some(why) => Outcome::Skipped(why.to_owned()),
-            None => match run::run(client, fault, programs) {
+            None => match run::run(client, fault, programs, self.watch) {
                 Ok(seen) => Outcome::Seen(seen),
                 Err(error) => Outcome::Skipped(format!("failed: {error:#}")),
             },

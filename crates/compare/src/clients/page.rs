@@ -12,8 +12,8 @@ use local_redis::Server;
 use super::client::CLIENTS;
 use super::fault::Fault;
 use super::heard::Level;
-use super::run::{Seen, State, WATCH};
-use super::{Outcome, Row};
+use super::run::{Seen, State};
+use super::{Outcome, Row, WATCH};
 
 const TEMPLATE: &str = include_str!("clients.md");
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/clients.md");

@@ -21,7 +21,7 @@ pub struct Seen {
     #[serde(flatten)]
     pub tally: Tally,
     /// From the end of the cause to the first message after the longest silence, in seconds;
-    /// `None` for never.
+    /// `None` if no more came.
     pub again: Option<f64>,
     pub state: State,
     /// How many subscribers Redis counts at the end.
@@ -42,8 +42,6 @@ pub enum State {
 
 /// For a client to start and to subscribe.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// For messages to come again.
-pub const WATCH: Duration = Duration::from_secs(30);
 /// At the steady rate that is forty messages.
 const SILENT: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(20);
@@ -52,7 +50,13 @@ const FLOOD: u64 = 500_000;
 /// The first number after those that come before the flood.
 const FIRST: u64 = 1_000_000;
 
-pub fn run(client: &Client, fault: Fault, programs: &Programs) -> anyhow::Result<Seen> {
+/// After the cause is gone, the client is watched for this long.
+pub fn run(
+    client: &Client,
+    fault: Fault,
+    programs: &Programs,
+    watch: Duration,
+) -> anyhow::Result<Seen> {
     let stage = Stage::build(fault)?;
     let mut command = programs.command(client, fault.needs_cluster())?;
     command.env("REDIS_URL", stage.url(fault));
@@ -91,7 +95,7 @@ pub fn run(client: &Client, fault: Fault, programs: &Programs) -> anyhow::Result
         if fault != Fault::Stall {
             repaired = Instant::now();
         }
-        watched.watch()
+        watched.watch(watch)
     })?);
     let subscribers = stage.subscribers()?;
     watched.drain();
@@ -188,9 +192,9 @@ impl Watched {
     }
 
     /// Looks on for the same time with every client, so that the counts can be compared.
-    fn watch(&mut self) -> anyhow::Result<()> {
+    fn watch(&mut self, time: Duration) -> anyhow::Result<()> {
         let start = Instant::now();
-        while start.elapsed() < WATCH {
+        while start.elapsed() < time {
             self.ended()?;
             sleep(POLL);
         }
@@ -204,7 +208,7 @@ impl Watched {
         let start = Instant::now();
         loop {
             let quiet = self.last_message().unwrap_or(start).max(start).elapsed();
-            if quiet > SILENT / 2 || start.elapsed() > 2 * WATCH {
+            if quiet > SILENT / 2 || start.elapsed() > PATIENCE {
                 return;
             }
             sleep(POLL);
