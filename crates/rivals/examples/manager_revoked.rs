@@ -19,7 +19,8 @@ use tokio::time::sleep;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let admin = redis::Client::open("redis://127.0.0.1")?;
+    let redis = format!("127.0.0.1:{}", std::env::var("REDIS_PORT").unwrap_or("6379".into()));
+    let admin = redis::Client::open(format!("redis://{redis}"))?;
     let mut admin = admin.get_multiplexed_async_connection().await?;
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let rights = words("SETUSER reader on nopass +@all resetchannels &notifications");
@@ -28,7 +29,7 @@ async fn main() -> anyhow::Result<()> {
     let (sender, mut pushes) = tokio::sync::mpsc::unbounded_channel();
     let config =
         ConnectionManagerConfig::new().set_push_sender(sender).set_automatic_resubscription();
-    let client = redis::Client::open("redis://reader:any@127.0.0.1/?protocol=3")?;
+    let client = redis::Client::open(format!("redis://reader:any@{redis}/?protocol=3"))?;
     let mut manager = client.get_connection_manager_with_config(config).await?;
     manager.subscribe("notifications").await?;
 
