@@ -16,9 +16,17 @@ client = redis.Redis.from_url(
 )
 pubsub = client.pubsub()
 pubsub.subscribe("notifications")
+confirmed = False
 while True:
     # A health check is sent by a call: listen() may wait in one for ever.
     message = pubsub.get_message(timeout=1)
-    if message and message["type"] == "message":
+    if message is None:
+        continue
+    if message["type"] == "message":
         data = message["data"].decode()
         print(json.dumps({"type": "message", "data": data}), flush=True)
+    elif message["type"] == "subscribe":
+        # After a reconnect another confirmation comes: messages may be missing.
+        if confirmed:
+            print(json.dumps({"type": "lost", "by": "event"}), flush=True)
+        confirmed = True
