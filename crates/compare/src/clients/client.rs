@@ -7,22 +7,19 @@ use acceptance::{Parser, RedisPy};
 use anyhow::{Context, anyhow};
 use demo::Binaries;
 
+use super::fault::Fault;
+
 const RIVALS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../rivals");
 /// Where the versions of the other clients are.
 const LOCK: &str = include_str!("../../../rivals/Cargo.lock");
 
-#[derive(Clone, Copy)]
 pub struct Client {
-    /// How the command line calls it.
+    /// How the command line calls it. With `-tuned` it has settings for this task.
     pub key: &'static str,
-    /// The package, and a name in the tables.
     package: &'static str,
     name: &'static str,
     program: Program,
-    arguments: &'static [&'static str],
-    /// Whether the first table has it, and the table of clusters.
-    pub single: bool,
-    pub cluster: bool,
+    tables: Tables,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -33,31 +30,29 @@ enum Program {
     Python(&'static str),
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Tables {
+    Single,
+    Clusters,
+    Both,
+}
+
 use Program::{Ours, Pubsub, Python, Rival};
+use Tables::{Both, Clusters, Single};
 
-const TUNED: &[&str] = &["--tuned"];
-
-pub const CLIENTS: [Client; 12] = [
-    client("ours", "", "`subscriber`", Ours, &[], true, true),
-    client("pubsub", "redis", "`get_async_pubsub`", Pubsub, &[], true, false),
-    client("manager", "redis", "`ConnectionManager`", Rival("redis-manager"), &[], true, false),
-    client(
-        "manager-tuned",
-        "redis",
-        "`ConnectionManager`",
-        Rival("redis-manager"),
-        TUNED,
-        true,
-        false,
-    ),
-    client("cluster", "redis", "`cluster_async`", Rival("redis-cluster"), &[], false, true),
-    client("cluster-tuned", "redis", "`cluster_async`", Rival("redis-cluster"), TUNED, false, true),
-    client("fred", "fred", "", Rival("fred"), &[], true, true),
-    client("fred-tuned", "fred", "", Rival("fred"), TUNED, true, true),
-    client("rustis", "rustis", "", Rival("rustis"), &[], true, true),
-    client("rustis-tuned", "rustis", "", Rival("rustis"), TUNED, true, true),
-    client("redis-py", "redis-py", "", Python("defaults.py"), &[], true, false),
-    client("redis-py-tuned", "redis-py", "", Python("tuned.py"), TUNED, true, false),
+pub static CLIENTS: [Client; 12] = [
+    client("ours", "", "`subscriber`", Ours, Both),
+    client("pubsub", "redis", "`get_async_pubsub`", Pubsub, Single),
+    client("manager", "redis", "`ConnectionManager`", Rival("redis-manager"), Single),
+    client("manager-tuned", "redis", "`ConnectionManager`", Rival("redis-manager"), Single),
+    client("cluster", "redis", "`cluster_async`", Rival("redis-cluster"), Clusters),
+    client("cluster-tuned", "redis", "`cluster_async`", Rival("redis-cluster"), Clusters),
+    client("fred", "fred", "", Rival("fred"), Both),
+    client("fred-tuned", "fred", "", Rival("fred"), Both),
+    client("rustis", "rustis", "", Rival("rustis"), Both),
+    client("rustis-tuned", "rustis", "", Rival("rustis"), Both),
+    client("redis-py", "redis-py", "", Python("defaults.py"), Single),
+    client("redis-py-tuned", "redis-py", "", Python("tuned.py"), Single),
 ];
 
 const fn client(
@@ -65,14 +60,20 @@ const fn client(
     package: &'static str,
     name: &'static str,
     program: Program,
-    arguments: &'static [&'static str],
-    single: bool,
-    cluster: bool,
+    tables: Tables,
 ) -> Client {
-    Client { key, package, name, program, arguments, single, cluster }
+    Client { key, package, name, program, tables }
 }
 
 impl Client {
+    pub fn has(&self, fault: Fault) -> bool {
+        self.tables == Both || (self.tables == Clusters) == fault.needs_cluster()
+    }
+
+    fn is_tuned(&self) -> bool {
+        self.key.ends_with("-tuned")
+    }
+
     /// With its version, and whether it has its defaults.
     pub fn title(&self) -> String {
         let version = match self.program {
@@ -84,7 +85,7 @@ impl Client {
                 .replace("==", " "),
             _ => format!("{} {}", self.package, version(self.package).unwrap_or("?")),
         };
-        let tuned = if self.arguments == TUNED { ", tuned" } else { "" };
+        let tuned = if self.is_tuned() { ", tuned" } else { "" };
         format!("{version} {}", self.name).trim_end().to_owned() + tuned
     }
 }
@@ -124,7 +125,7 @@ impl Programs {
         })
     }
 
-    pub fn command(&self, client: &Client, cluster: bool) -> anyhow::Result<Command> {
+    pub fn command(&self, client: &Client, fault: Fault) -> anyhow::Result<Command> {
         let mut command = match client.program {
             Ours => self.ours.command("subscriber")?,
             Pubsub if self.rivals.is_none() => self.pubsub.command("get_async_pubsub")?,
@@ -137,12 +138,15 @@ impl Programs {
                 command
             }
         };
-        match (client.program, cluster) {
-            (Ours, false) => command.arg("--json"),
-            (Ours, true) => command.args(["--json", "--sharded"]),
-            (_, false) => command.args(client.arguments),
-            (_, true) => command.args(client.arguments).arg("--cluster"),
-        };
+        match (client.program, fault.needs_cluster()) {
+            (Ours, false) => drop(command.arg("--json")),
+            (Ours, true) => drop(command.args(["--json", "--sharded"])),
+            (_, false) => {}
+            (_, true) => drop(command.arg("--cluster")),
+        }
+        if client.is_tuned() {
+            command.arg("--tuned");
+        }
         command.env_remove("RUST_LOG").env_remove("REDIS_PASSWORD_FILE");
         Ok(command)
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
 use local_redis::Server;
-use serde::Serialize;
+use serde_json::json;
 
 use self::client::{CLIENTS, Client, Programs};
 use self::fault::Fault;
@@ -40,7 +40,7 @@ pub struct Args {
     json: bool,
 
     /// Only this client (repeatable)
-    #[arg(long, value_name = "NAME", value_parser = CLIENTS.map(|client| client.key))]
+    #[arg(long, value_name = "NAME", value_parser = CLIENTS.each_ref().map(|client| client.key))]
     client: Vec<String>,
 
     /// Only this fault (repeatable)
@@ -53,29 +53,11 @@ pub struct Args {
 }
 
 /// What came of a client and a fault.
-#[derive(Serialize)]
 struct Row {
-    #[serde(serialize_with = "key")]
-    client: Client,
-    #[serde(serialize_with = "fault")]
+    client: &'static Client,
     fault: Fault,
-    #[serde(flatten)]
-    outcome: Outcome,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Outcome {
-    Seen(Seen),
-    Skipped(String),
-}
-
-fn key<S: serde::Serializer>(client: &Client, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(client.key)
-}
-
-fn fault<S: serde::Serializer>(fault: &Fault, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&fault.name())
+    /// Or why there is nothing.
+    outcome: Result<Seen, String>,
 }
 
 impl Fault {
@@ -97,8 +79,8 @@ pub fn compare(args: &Args) -> anyhow::Result<()> {
     let mut pairs = Vec::new();
     for &fault in Fault::value_variants() {
         let wanted = |client: &&Client| {
-            let has = if fault.needs_cluster() { client.cluster } else { client.single };
-            has && (clients.is_empty() || clients.iter().any(|key| key == client.key))
+            let asked = clients.is_empty() || clients.iter().any(|key| key == client.key);
+            asked && client.has(fault)
         };
         if faults.is_empty() || faults.contains(&fault) {
             pairs.extend(CLIENTS.iter().filter(wanted).map(|client| (client, fault)));
@@ -126,7 +108,12 @@ pub fn compare(args: &Args) -> anyhow::Result<()> {
 
     if args.json {
         for row in &rows {
-            writeln!(std::io::stdout(), "{}", serde_json::to_string(row)?)?;
+            let (client, fault) = (row.client.key, row.fault.name());
+            let line = match &row.outcome {
+                Ok(seen) => json!({ "client": client, "fault": fault, "seen": seen }),
+                Err(why) => json!({ "client": client, "fault": fault, "skipped": why }),
+            };
+            writeln!(std::io::stdout(), "{line}")?;
         }
     } else if args.markdown {
         page::write(&rows, &server)?;
@@ -143,20 +130,18 @@ struct Progress {
 }
 
 impl Progress {
-    fn row(&self, client: &Client, fault: Fault, programs: &Programs) -> Row {
+    fn row(&self, client: &'static Client, fault: Fault, programs: &Programs) -> Row {
         let missing = if fault == Fault::Dropped { Network::missing() } else { None };
         let outcome = match missing {
-            Some(why) => Outcome::Skipped(why.to_owned()),
-            None => match run::run(client, fault, programs, self.watch) {
-                Ok(seen) => Outcome::Seen(seen),
-                Err(error) => Outcome::Skipped(format!("failed: {error:#}")),
-            },
+            Some(why) => Err(why.to_owned()),
+            None => run::run(client, fault, programs, self.watch)
+                .map_err(|error| format!("failed: {error:#}")),
         };
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        let (title, client_title) = (fault.title(), client.title());
+        let (all, title, client_title) = (self.all, fault.title(), client.title());
         let short = page::in_short(&outcome);
         // A stderr that nobody reads is no reason to stop.
-        let _ = writeln!(std::io::stderr(), "{done}/{} {title}: {client_title}: {short}", self.all);
-        Row { client: *client, fault, outcome }
+        let _ = writeln!(std::io::stderr(), "{done}/{all} {title}: {client_title}: {short}");
+        Row { client, fault, outcome }
     }
 }

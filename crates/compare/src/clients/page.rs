@@ -13,7 +13,7 @@ use super::client::CLIENTS;
 use super::fault::Fault;
 use super::heard::Level;
 use super::run::{Seen, State};
-use super::{Outcome, Row, WATCH};
+use super::{Row, WATCH};
 
 const TEMPLATE: &str = include_str!("clients.md");
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/clients.md");
@@ -37,7 +37,7 @@ pub fn write(rows: &[Row], server: &Server) -> anyhow::Result<()> {
     for &fault in Fault::value_variants() {
         fill(&fault.name(), &table(rows, fault));
     }
-    for client in &CLIENTS {
+    for client in CLIENTS.iter() {
         fill(&format!("name {}", client.key), &client.title());
     }
     let Server::Real(path) = server else { anyhow::bail!("no real Redis") };
@@ -78,10 +78,10 @@ fn table(rows: &[Row], fault: Fault) -> String {
     for row in rows.iter().filter(|row| row.fault == fault) {
         let mut cells = vec![row.client.title()];
         match &row.outcome {
-            Outcome::Seen(seen) => cells.extend(seen_cells(seen)),
-            Outcome::Skipped(why) => cells.push(why.lines().next().unwrap_or_default().to_owned()),
+            Ok(seen) => cells.extend(seen_cells(seen)),
+            Err(why) => cells.push(why.lines().next().unwrap_or_default().to_owned()),
         }
-        cells.resize(columns.min(cells.len().max(columns)), String::new());
+        cells.resize(columns, String::new());
         table.add_row(cells);
     }
     table.to_string()
@@ -96,10 +96,10 @@ fn seen_cells(seen: &Seen) -> Vec<String> {
 }
 
 /// A line of progress.
-pub fn in_short(outcome: &Outcome) -> String {
+pub fn in_short(outcome: &Result<Seen, String>) -> String {
     match outcome {
-        Outcome::Skipped(why) => why.clone(),
-        Outcome::Seen(seen) => format!(
+        Err(why) => why.clone(),
+        Ok(seen) => format!(
             "{} missing, announced: {}, again after: {}, {}",
             seen.tally.missing,
             announced(seen),

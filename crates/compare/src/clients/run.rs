@@ -58,7 +58,7 @@ pub fn run(
     watch: Duration,
 ) -> anyhow::Result<Seen> {
     let stage = Stage::build(fault)?;
-    let mut command = programs.command(client, fault.needs_cluster())?;
+    let mut command = programs.command(client, fault)?;
     command.env("REDIS_URL", stage.url(fault));
     if let Some(network) = stage.network() {
         command = network.enter(&command);
