@@ -1,11 +1,10 @@
-//! What is the same in each run of a line that a service prints, and what differs.
+//! Replaces the parts of a line that differ from run to run.
 //!
-//! By hand and not with snapbox: its redactions change only what was printed, so the pages would
-//! have to hold `[TIME]` and `[..]` in the place of the lines that a reader sees, and its
-//! overwriting would write those. To compare real lines with real lines both sides go through
-//! `shape_of`; what snapbox could take over of it is a list of regular expressions as long as it.
+//! Not with snapbox: it redacts only the printed side, so the pages would have to show `[TIME]` and
+//! `[..]` instead of real lines. Here both sides go through `shape_of`, and real lines are compared
+//! with real lines.
 
-/// What the publishers pick from at random: notifications and, in `cargo demo`, headlines.
+/// The texts that publishers pick from: notifications and, in `cargo demo`, headlines.
 pub const RANDOM: [&str; 8] = [
     "New user registered!",
     "Server backup completed.",
@@ -17,7 +16,7 @@ pub const RANDOM: [&str; 8] = [
     "Record turnout expected on Sunday.",
 ];
 
-/// The line with everything that differs from run to run replaced by what it is.
+/// The line with a placeholder for each part that differs from run to run.
 pub fn shape_of(line: &str) -> String {
     if line.starts_with("$ ") {
         return line.to_owned();

@@ -26,6 +26,8 @@ use page::Section;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     let update = std::env::var_os("UPDATE_PAGES").is_some();
+    // Most of them wait most of the time.
+    arguments.test_threads.get_or_insert(6);
     if update {
         // Each rewrites its section of a shared file.
         arguments.test_threads = Some(1);

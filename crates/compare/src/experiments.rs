@@ -13,15 +13,14 @@ use crate::pubsub::Channel;
 use crate::stream::Log;
 use crate::way::{Consumer, Way};
 
-/// The message after which a consumer goes home. Waiting until nothing more comes would take a
-/// time that is too short on some machine.
+/// The message that ends a consumer. A timeout instead would be too short on some machine.
 const END: &str = "end";
 
 struct Experiment {
     kind: Kind,
     name: &'static str,
     question: &'static str,
-    /// What follows for the choice.
+    /// The conclusion for the choice.
     follows: &'static str,
 }
 
@@ -75,7 +74,7 @@ const EXPERIMENTS: [Experiment; 6] = [
     },
 ];
 
-/// What was counted.
+/// The result of one experiment.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Counts {
@@ -101,11 +100,11 @@ pub struct Row {
     pub follows: &'static str,
 }
 
-/// Runs all experiments, saying on stderr which one it is at.
+/// Runs all experiments and shows the progress on stderr.
 pub async fn run(url: &str, keys: &OwnKeys) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (number, Experiment { kind, name, question, follows }) in (1..).zip(EXPERIMENTS) {
-        // A stderr that nobody reads is no reason to stop.
+        // A closed stderr does not stop the run.
         let _ = writeln!(std::io::stderr(), "{number}/{} {question} ...", EXPERIMENTS.len());
         let channel = Channel::new(url, keys.name(name)).await.context("Pub/Sub")?;
         rows.push(Row {
@@ -173,10 +172,10 @@ async fn share(
         for number in 1..=messages {
             let text = format!("message {number}");
             way.send(&text).await?;
-            // One at a time: of those who wait, Redis serves the one that has waited longest.
+            // One at a time, because Redis serves the consumer that has waited longest.
             while reports.recv().await.context("nobody is there")? != text {}
         }
-        // Nobody takes more than one of these.
+        // Each consumer ends after its first one.
         for _ in names {
             way.send(END).await?;
         }
@@ -193,7 +192,7 @@ async fn death(way: &mut impl Way) -> anyhow::Result<Counts> {
     let message = doomed.take().await?;
     doomed.acknowledge(&message).await?;
     doomed.take().await?;
-    // Closes its connection, as the end of its process would.
+    // This closes its connection, as the end of its process would.
     drop(doomed);
 
     let mut next = way.consumer("workers", "next").await?;
