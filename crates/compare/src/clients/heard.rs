@@ -156,12 +156,13 @@ fn false_alarms(heard: &[(Instant, Heard)], gaps: &[(Range<Instant>, usize)]) ->
     alarms + usize::from(ringing == Some(false))
 }
 
-/// The longest time from one message to the next; no longer one follows at its end.
-pub fn longest_silence(heard: &[(Instant, Heard)], from: Instant) -> Range<Instant> {
-    let mut longest = from..from;
-    let mut last = from;
+/// The longest time from one message to the next, of those that begin within this time. What a
+/// busy machine delays later has nothing to do with the fault.
+pub fn longest_silence(heard: &[(Instant, Heard)], within: Range<Instant>) -> Range<Instant> {
+    let mut longest = within.start..within.start;
+    let mut last = within.start;
     for (when, heard) in heard {
-        if matches!(heard, Heard::Message(_)) && *when >= from {
+        if matches!(heard, Heard::Message(_)) && *when >= within.start && last < within.end {
             if *when - last > longest.end - longest.start {
                 longest = last..*when;
             }
@@ -220,6 +221,14 @@ mod tests {
         let lines = [(0, Message(1)), (1, Lost(Level::Log, None)), (2, Lost(Level::End, None))];
         let tally = Tally::of(&[1, 2], &heard(&lines));
         assert_eq!(tally.announced, BTreeMap::from([(Level::End, 1)]));
+    }
+
+    #[test]
+    fn the_silence_of_a_fault_begins_in_its_time() {
+        let lines = heard(&[0, 1, 5, 30].map(|second| (second, Message(second))));
+        let (start, five) = (lines[0].0, lines[2].0);
+        let silence = longest_silence(&lines, start..start + Duration::from_secs(3));
+        assert_eq!(silence.end, five);
     }
 
     #[test]

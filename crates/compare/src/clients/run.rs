@@ -101,7 +101,7 @@ pub fn run(
     watched.drain();
 
     let heard = lock(&watched.heard).clone();
-    let silence = longest_silence(&heard, begun);
+    let silence = longest_silence(&heard, begun..repaired + SILENT);
     // Between two messages there always is one.
     let missed = silence.end - silence.start > SILENT / 4;
     let back = if missed { silence.end } else { repaired };
