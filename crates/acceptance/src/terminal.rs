@@ -128,7 +128,7 @@ pub fn service_command(name: &str) -> Command {
 pub fn example_command(name: &str) -> Command {
     static EXAMPLES: OnceLock<Binaries> = OnceLock::new();
     let examples =
-        EXAMPLES.get_or_init(|| Binaries::build_examples(&["lessons", "pubsub"]).unwrap());
+        EXAMPLES.get_or_init(|| Binaries::build_examples(&["lessons", "redis-pubsub-client"]).unwrap());
     without_developers_own(examples.command(name).unwrap())
 }
 
