@@ -23,8 +23,10 @@
 
 mod address;
 mod addresses;
+mod byte_string;
 mod driver;
 mod error;
+pub mod escape;
 mod event;
 mod gate;
 mod inbox;
@@ -36,6 +38,7 @@ mod sharded;
 mod subscriber;
 mod tls;
 
+pub use byte_string::ByteString;
 pub use error::Error;
 pub use event::Event;
 pub use publisher::Publisher;
