@@ -28,6 +28,7 @@ mod driver;
 mod error;
 pub mod escape;
 mod event;
+mod frame;
 mod gate;
 mod inbox;
 mod link;
@@ -36,6 +37,7 @@ mod publisher;
 mod publishing;
 mod sharded;
 mod subscriber;
+mod tap;
 mod tls;
 
 pub use byte_string::ByteString;

@@ -1,0 +1,261 @@
+//! Takes the messages out of the stream between the socket and the redis crate.
+//!
+//! The crate is made for answers to commands: it builds a tree of values for each message, and shows
+//! a message only when it is complete. So messages are taken out here, and the crate gets every
+//! other byte unchanged: logins, confirmations, answers.
+//!
+//! The order stays. Messages are delivered before anything that came after them is passed on. What
+//! came after something that was passed on waits until the crate asks for more: by then it has dealt
+//! with what it got. So a message never overtakes the confirmation before it.
+
+use std::io;
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BufMut, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::io::poll_read_buf;
+
+use crate::frame::{Frame, NOT_REDIS, Reason, string_length};
+use crate::{ByteString, Event};
+
+/// How much one read takes, and how large the buffer is without a large message.
+const READ: usize = 64 * 1024;
+/// Strings from this length on leave as a part of the buffer, which then belongs to them. Shorter
+/// ones are copied, so that a single small message that is kept does not keep a buffer.
+const LARGE: usize = READ / 2;
+
+/// The length of a string takes no more: `$`, a number of 64 bits, a line break.
+const MAX_LENGTH_LINE: usize = 23;
+
+/// How messages begin: of a channel, of a pattern, of a shard channel.
+const MESSAGE: &[u8] = b">3\r\n$7\r\nmessage\r\n";
+const PMESSAGE: &[u8] = b">4\r\n$8\r\npmessage\r\n";
+const SMESSAGE: &[u8] = b">3\r\n$8\r\nsmessage\r\n";
+
+/// A stream without its messages.
+pub(crate) struct Tap<S, D> {
+    stream: S,
+    deliver: D,
+    /// What has arrived, and was neither delivered nor passed on.
+    buffer: BytesMut,
+    /// How many bytes at its start are for the crate.
+    passing: usize,
+    /// The frame that those bytes end in.
+    frame: Frame,
+    /// How many bytes the message at its start has at least.
+    needed: usize,
+}
+
+impl<S, D> Tap<S, D>
+where
+    S: AsyncRead + Unpin,
+    D: FnMut(Vec<Event>) + Unpin,
+{
+    /// The messages of one read go to `deliver` together. It runs on the task that reads from the
+    /// stream, so it must not block.
+    pub(crate) fn new(stream: S, deliver: D) -> Tap<S, D> {
+        let buffer = BytesMut::with_capacity(READ);
+        Tap { stream, deliver, buffer, passing: 0, frame: Frame::default(), needed: 0 }
+    }
+
+    /// Takes the messages at the start of the buffer.
+    fn take_messages(&mut self) -> Result<Vec<Event>, Reason> {
+        let mut messages = Vec::new();
+        if !self.frame.is_new() || self.buffer.len() < self.needed {
+            return Ok(messages);
+        }
+        self.needed = 0;
+        let mut at = 0;
+        loop {
+            match Message::find(&self.buffer[at..]) {
+                Ok(message) if message.length > LARGE => {
+                    self.buffer.advance(at);
+                    at = 0;
+                    let filled = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(READ));
+                    self.buffer.extend_from_slice(&filled[message.length..]);
+                    let filled = filled.freeze();
+                    messages.push(message.event(|part| {
+                        if part.len() < LARGE {
+                            filled[part].into()
+                        } else {
+                            filled.slice(part).into()
+                        }
+                    }));
+                }
+                Ok(message) => {
+                    let filled = &self.buffer[at..];
+                    at += message.length;
+                    messages.push(message.event(|part| filled[part].into()));
+                }
+                Err(Otherwise::Incomplete(needed)) => {
+                    self.needed = needed;
+                    break;
+                }
+                // What came before is delivered first. This is found again at the next call.
+                Err(Otherwise::Broken(reason)) if messages.is_empty() => return Err(reason),
+                Err(_) => break,
+            }
+        }
+        self.buffer.advance(at);
+        Ok(messages)
+    }
+
+    /// Finds out how much is for the crate: all up to the next message.
+    fn pass_on(&mut self) -> Result<(), Reason> {
+        while let rest = &self.buffer[self.passing..]
+            && !rest.is_empty()
+            && !(self.frame.is_new() && may_be_message(rest))
+        {
+            self.passing += self.frame.follow(rest)?;
+        }
+        Ok(())
+    }
+}
+
+impl<S, D> AsyncRead for Tap<S, D>
+where
+    S: AsyncRead + Unpin,
+    D: FnMut(Vec<Event>) + Unpin,
+{
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let tap = self.get_mut();
+        let broken = |reason| io::Error::new(io::ErrorKind::InvalidData, reason);
+        loop {
+            if tap.passing > 0 {
+                let length = tap.passing.min(out.remaining());
+                out.put_slice(&tap.buffer[..length]);
+                tap.buffer.advance(length);
+                tap.passing -= length;
+                return Poll::Ready(Ok(()));
+            }
+            let messages = tap.take_messages().map_err(broken)?;
+            if !messages.is_empty() {
+                (tap.deliver)(messages);
+                // In a flood there is always more to read. The reader of the messages needs a turn.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            tap.pass_on().map_err(broken)?;
+            if tap.passing > 0 {
+                continue;
+            }
+            // Moves what is left to the front, or doubles the buffer: it grows with what has
+            // arrived, not with what a message says of its length.
+            tap.buffer.reserve(READ / 4);
+            let missing = tap.needed.saturating_sub(tap.buffer.len());
+            let mut room = (&mut tap.buffer).limit(missing.max(READ));
+            if ready!(poll_read_buf(Pin::new(&mut tap.stream), context, &mut room))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin, D: Unpin> AsyncWrite for Tap<S, D> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+/// Where the parts of a message are, and how long it is with all its line breaks.
+struct Message {
+    pattern: Option<Range<usize>>,
+    channel: Range<usize>,
+    payload: Range<usize>,
+    length: usize,
+}
+
+/// What is there that is no message.
+enum Otherwise {
+    /// It takes at least so many bytes to say.
+    Incomplete(usize),
+    Other,
+    Broken(Reason),
+}
+
+impl Message {
+    /// Finds the message that these bytes begin with.
+    fn find(bytes: &[u8]) -> Result<Message, Otherwise> {
+        let (is_pattern, mut at) = match bytes {
+            _ if bytes.starts_with(MESSAGE) => (false, MESSAGE.len()),
+            _ if bytes.starts_with(PMESSAGE) => (true, PMESSAGE.len()),
+            _ if bytes.starts_with(SMESSAGE) => (false, SMESSAGE.len()),
+            _ if may_be_message(bytes) => return Err(Otherwise::Incomplete(bytes.len() + 1)),
+            _ => return Err(Otherwise::Other),
+        };
+        let pattern = if is_pattern { Some(string(bytes, &mut at)?) } else { None };
+        let channel = string(bytes, &mut at)?;
+        let payload = string(bytes, &mut at)?;
+        Ok(Message { pattern, channel, payload, length: at })
+    }
+
+    fn event(self, part: impl Fn(Range<usize>) -> ByteString) -> Event {
+        let (channel, payload) = (part(self.channel), part(self.payload));
+        match self.pattern {
+            Some(pattern) => Event::PMessage { pattern: part(pattern), channel, payload },
+            None => Event::Message { channel, payload },
+        }
+    }
+}
+
+/// Whether a message begins like this, or with this.
+fn may_be_message(bytes: &[u8]) -> bool {
+    let begins = |head: &[u8]| bytes.iter().zip(head).all(|(a, b)| a == b);
+    [MESSAGE, PMESSAGE, SMESSAGE].into_iter().any(begins)
+}
+
+/// Finds the string that is written from `at` on, and moves `at` behind it.
+fn string(bytes: &[u8], at: &mut usize) -> Result<Range<usize>, Otherwise> {
+    let rest = &bytes[*at..];
+    let line = &rest[..rest.len().min(MAX_LENGTH_LINE)];
+    let Some(end) = line.iter().position(|&byte| byte == b'\n') else {
+        return Err(match line.len() {
+            MAX_LENGTH_LINE => Otherwise::Broken(NOT_REDIS),
+            _ => Otherwise::Incomplete(bytes.len() + 1),
+        });
+    };
+    let [b'$', length @ .., b'\r', b'\n'] = &line[..=end] else {
+        return Err(Otherwise::Broken(NOT_REDIS));
+    };
+    let start = *at + end + 1;
+    let end = start + string_length(length).map_err(Otherwise::Broken)?;
+    *at = end + 2;
+    match bytes.get(end..*at) {
+        Some(b"\r\n") => Ok(start..end),
+        Some(_) => Err(Otherwise::Broken(NOT_REDIS)),
+        None => Err(Otherwise::Incomplete(*at)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
