@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use redis::{PushInfo, PushKind, Value};
 
+use crate::ByteString;
+
 /// What a [`PubSub`](crate::PubSub) has to tell, in the order in which it happened.
 ///
 /// The first nine are what Redis itself sends, named as in its protocol (and as in redis-py's
@@ -44,19 +46,19 @@ pub enum Event {
     /// Somebody published `payload` on a channel that is subscribed to by name.
     Message {
         /// The channel.
-        channel: Vec<u8>,
+        channel: ByteString,
         /// What was published.
-        payload: Vec<u8>,
+        payload: ByteString,
     },
     /// Somebody published `payload` on a channel that matches a pattern. A channel that is
     /// subscribed to by name and by a pattern comes twice, once as each.
     PMessage {
         /// The pattern that matched.
-        pattern: Vec<u8>,
+        pattern: ByteString,
         /// The channel.
-        channel: Vec<u8>,
+        channel: ByteString,
         /// What was published.
-        payload: Vec<u8>,
+        payload: ByteString,
     },
     /// The node of a cluster that owns the shard channel's slot has subscribed this connection to it.
     SSubscribe {
@@ -120,7 +122,7 @@ impl Event {
                 let (channel, payload) = (std::mem::take(channel), std::mem::take(payload));
                 match kind {
                     Kind::SMessage => Event::SMessage { channel, payload },
-                    _ => Event::Message { channel, payload },
+                    _ => Event::Message { channel: channel.into(), payload: payload.into() },
                 }
             }
             (
@@ -131,9 +133,9 @@ impl Event {
                     Value::BulkString(payload),
                 ],
             ) => Event::PMessage {
-                pattern: std::mem::take(pattern),
-                channel: std::mem::take(channel),
-                payload: std::mem::take(payload),
+                pattern: std::mem::take(pattern).into(),
+                channel: std::mem::take(channel).into(),
+                payload: std::mem::take(payload).into(),
             },
             (_, [Value::BulkString(name), Value::Int(count)]) => {
                 let count = u64::try_from(*count).unwrap_or(0);
@@ -161,9 +163,8 @@ impl Event {
     /// The bytes that a message holds; `None` for everything that is not a message.
     pub(crate) fn message_bytes(&self) -> Option<usize> {
         match self {
-            Event::Message { channel, payload } | Event::SMessage { channel, payload } => {
-                Some(channel.len() + payload.len())
-            }
+            Event::Message { channel, payload } => Some(channel.len() + payload.len()),
+            Event::SMessage { channel, payload } => Some(channel.len() + payload.len()),
             Event::PMessage { pattern, channel, payload } => {
                 Some(pattern.len() + channel.len() + payload.len())
             }

@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     fn message(payload: &str) -> Event {
-        Event::Message { channel: Vec::new(), payload: payload.into() }
+        Event::Message { channel: Default::default(), payload: payload.into() }
     }
 
     fn disconnected() -> Event {
