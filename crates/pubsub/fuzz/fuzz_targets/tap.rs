@@ -90,7 +90,7 @@ fn read(bytes: &[u8], step: usize, room: usize) -> (Vec<Out>, bool) {
                 passed.extend_from_slice(buffer.filled());
                 loop {
                     match codec.decode(&mut passed) {
-                        Ok(Some(value)) => out.borrow_mut().push(Out::Value(value)),
+                        Ok(Some(value)) => out.borrow_mut().push(named(value)),
                         Ok(None) => break,
                         Err(_) => break 'read true,
                     }
@@ -108,11 +108,16 @@ fn expected(bytes: &[u8]) -> (Vec<Out>, bool) {
     let mut out = Vec::new();
     loop {
         match codec.decode(&mut bytes) {
-            Ok(Some(value)) => out.push(message(&value).map_or(Out::Value(value), Out::Event)),
+            Ok(Some(value)) => out.push(named(value)),
             Ok(None) => return (out, false),
             Err(_) => return (out, true),
         }
     }
+}
+
+/// A message, wherever it was found: written as Redis does not (`>03`), it is passed on.
+fn named(value: Value) -> Out {
+    message(&value).map_or(Out::Value(value), Out::Event)
 }
 
 fn message(value: &Value) -> Option<Event> {
