@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
@@ -77,10 +77,10 @@ where
     /// Takes the messages at the start of the buffer.
     fn take_messages(&mut self) -> Result<Vec<Event>, Reason> {
         let mut messages = Vec::new();
-        if !self.frame.is_new() || self.buffer.len() < self.needed {
+        self.needed = 0;
+        if !self.frame.is_new() {
             return Ok(messages);
         }
-        self.needed = 0;
         let mut at = 0;
         loop {
             match Message::find(&self.buffer[at..]) {
@@ -127,19 +127,17 @@ where
         Ok(())
     }
 
-    /// Returns how much of a message is missing.
-    ///
     /// For a large message the buffer grows to an eighth of it, a quarter, a half, and so on, never
-    /// to more than four times what has arrived: a message can claim any length. In all, growing
+    /// to much more than four times what has arrived: a message can claim any length. In all, growing
     /// copies half of the message at most.
-    fn make_room(&mut self) -> usize {
+    fn make_room(&mut self) {
         let arrived = self.buffer.len();
         let mut size = self.needed + READ / 4;
         while size > 4 * arrived {
             size /= 2;
         }
-        self.buffer.reserve((size.saturating_sub(arrived)).max(READ / 4));
-        self.needed.saturating_sub(arrived)
+        // Moves what is left to the front, if that is enough.
+        self.buffer.reserve(size.saturating_sub(arrived).max(READ / 4));
     }
 }
 
@@ -174,9 +172,9 @@ where
             if tap.passing > 0 {
                 continue;
             }
-            let missing = tap.make_room();
-            let mut room = (&mut tap.buffer).limit(missing.max(READ));
-            if ready!(poll_read_buf(Pin::new(&mut tap.stream), context, &mut room))? == 0 {
+            tap.make_room();
+            let stream = Pin::new(&mut tap.stream);
+            if ready!(poll_read_buf(stream, context, &mut tap.buffer))? == 0 {
                 return Poll::Ready(Ok(()));
             }
         }
