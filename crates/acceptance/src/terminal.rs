@@ -127,8 +127,8 @@ pub fn service_command(name: &str) -> Command {
 /// The command that runs an example of `crates/lessons` or `crates/pubsub`.
 pub fn example_command(name: &str) -> Command {
     static EXAMPLES: OnceLock<Binaries> = OnceLock::new();
-    let examples =
-        EXAMPLES.get_or_init(|| Binaries::build_examples(&["lessons", "redis-pubsub-client"]).unwrap());
+    let examples = EXAMPLES
+        .get_or_init(|| Binaries::build_examples(&["lessons", "redis-pubsub-client"]).unwrap());
     without_developers_own(examples.command(name).unwrap())
 }
 
