@@ -1,6 +1,7 @@
 //! `cargo compare`: the same experiments with Pub/Sub, a List and a Stream, counted on a real
 //! Redis. `pubsub.rs`, `list.rs` and `stream.rs` are the examples of the three.
 
+mod clients;
 mod experiments;
 mod list;
 mod own_keys;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use local_redis::{is_broken_pipe, on_ctrl_c};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -26,7 +27,11 @@ use crate::own_keys::OwnKeys;
 /// Shows what Pub/Sub, a List and a Stream each do with the same messages
 #[derive(Parser)]
 #[command(name = "cargo compare", version, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+
     /// Print the table as Markdown
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
@@ -40,6 +45,12 @@ struct Args {
     redis_url: Option<String>,
 }
 
+#[derive(Subcommand)]
+enum What {
+    /// Shows what a lost connection does to this and other Redis clients (about 8 minutes)
+    Clients(clients::Args),
+}
+
 const EXAMPLES: &str = "\
 On a Redis that runs already it makes keys and channels under compare:<random>: only, and removes
 the keys at the end.
@@ -47,19 +58,25 @@ the keys at the end.
 Examples:
   cargo compare
   cargo compare --json
-  cargo compare --redis-url redis://localhost";
+  cargo compare --redis-url redis://localhost
+  cargo compare clients";
 
-/// It takes a second or two. A Redis that does not answer must not keep anybody longer.
+/// A run usually takes a second or two. This limit is for a Redis that does not answer.
 const LIMIT: Duration = Duration::from_secs(15);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    match compare(&args).await {
+    let result = match &args.what {
+        // It is done in threads, and an interrupt may end it at any time.
+        Some(What::Clients(args)) => clients::compare(args),
+        None => compare(&args).await,
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // With stderr gone too, the exit status is all that can be said.
+            // If stderr is gone too, the exit status has to be enough.
             let mut stderr = std::io::stderr();
             // The redis crate's errors give themselves as their own cause.
             let mut causes: Vec<_> = error.chain().map(ToString::to_string).collect();
@@ -74,7 +91,7 @@ async fn main() -> ExitCode {
 }
 
 async fn compare(args: &Args) -> anyhow::Result<()> {
-    // Before there are any keys, which an end by the signal itself would leave behind.
+    // Installed before any key exists, as a plain end by the signal would leave keys behind.
     let interrupted = Arc::new(Notify::new());
     on_ctrl_c({
         let interrupted = interrupted.clone();
@@ -105,7 +122,7 @@ async fn compare(args: &Args) -> anyhow::Result<()> {
     if let Ok(None) = rows {
         let _ = writeln!(std::io::stderr(), "Interrupted: removing the keys ...");
     }
-    // Whatever happened. By now everybody who could make a key is gone.
+    // In every case. Nothing that could create a key runs any more.
     let rows = match (rows, keys.remove().await) {
         (rows, Ok(())) => rows,
         (Ok(_), Err(left)) => Err(left),

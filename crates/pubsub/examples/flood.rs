@@ -1,7 +1,7 @@
 //! Publishes as fast as Redis takes messages: to see what a subscriber does with a flood.
 //!
 //! ```console
-//! $ cargo run -p pubsub --example flood -- notifications --count 500000 --size 100
+//! $ cargo run -p redis-pubsub-client --example flood -- notifications --count 500000 --size 100
 //! ```
 
 use std::pin::pin;

@@ -1,7 +1,7 @@
 //! Looking for a message now and then, for a program that has other work to do.
 //!
 //! ```console
-//! $ cargo run -p pubsub --example get_message
+//! $ cargo run -p redis-pubsub-client --example get_message
 //! ```
 
 use std::time::Duration;

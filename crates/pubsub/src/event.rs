@@ -104,21 +104,20 @@ impl Event {
     /// Reads a confirmation of Redis. Gives everything else back: messages take another way
     /// (`tap.rs`).
     pub(crate) fn confirmation(push: PushInfo) -> Result<Event, PushInfo> {
-        let PushInfo { kind, data } = push;
-        let [Value::BulkString(name), Value::Int(count)] = data.as_slice() else {
-            return Err(PushInfo { kind, data });
+        let [Value::BulkString(name), Value::Int(count)] = push.data.as_slice() else {
+            return Err(push);
         };
         let name = ByteString::from(name.as_slice());
         // Redis never counts below zero.
         let count = u64::try_from(*count).unwrap_or(0);
-        Ok(match kind {
+        Ok(match push.kind {
             PushKind::Subscribe | PushKind::SSubscribe => Event::Subscribe { channel: name, count },
             PushKind::PSubscribe => Event::PSubscribe { pattern: name, count },
             PushKind::Unsubscribe | PushKind::SUnsubscribe => {
                 Event::Unsubscribe { channel: name, count }
             }
             PushKind::PUnsubscribe => Event::PUnsubscribe { pattern: name, count },
-            _ => return Err(PushInfo { kind, data }),
+            _ => return Err(push),
         })
     }
 

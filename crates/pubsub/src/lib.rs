@@ -61,3 +61,8 @@ pub use event::Event;
 pub use publisher::{Publisher, PublisherBuilder};
 pub use pubsub::{Events, PubSub, PubSubBuilder};
 pub use stats::Stats;
+
+/// The quick start of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
