@@ -24,14 +24,15 @@
 //!   messages;
 //! - `gate.rs` decides what a new connection may deliver when, `inbox.rs` bounds the memory,
 //!   `outage.rs` has the delays and the log of an outage, `addresses.rs` the next server to try;
-//! - `subscriptions.rs` and `publishing.rs` are the tasks that put these together, `task.rs` is
-//!   how they end.
+//! - `subscriptions.rs` (each of whose attempts to connect is in `attempt.rs`) and `publishing.rs` are
+//!   the tasks that put these together, `task.rs` is how they end.
 //!
 //! What a cluster needs besides is in the folder `cluster`.
 
 mod address;
 mod addresses;
 mod answer;
+mod attempt;
 mod byte_string;
 mod cluster;
 mod error;

@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::address::Address;
 use crate::addresses::Addresses;
 use crate::answer::{Answer, ask_for_each};
+use crate::attempt::{Name, Reconnected, connect, connect_and_subscribe};
 use crate::error::{is_the_end, said};
 use crate::gate::Gate;
 use crate::inbox::{Bounds, Inbox};
 use crate::kind::{Kind, quoted};
-use crate::link::{CONNECT_TIMEOUT, Link, Loss};
+use crate::link::{Link, Loss};
 use crate::outage::{Backoff, LONGEST_DELAY, Outages};
 use crate::role::Hearing;
 use crate::task::Closing;
@@ -39,8 +39,6 @@ impl Command {
     }
 }
 
-type Name = (Kind, ByteString);
-
 pub(crate) struct Subscriptions {
     addresses: Addresses,
     inbox: Arc<Inbox>,
@@ -59,13 +57,6 @@ pub(crate) struct Subscriptions {
     /// What is to be done next, in this order. The first one may have been sent already.
     waiting: VecDeque<Command>,
     outages: Outages,
-}
-
-/// A new connection that is subscribed to everything, and the names that Redis refused.
-struct Reconnected {
-    link: Link,
-    gate: Arc<Gate>,
-    refused: Vec<(Name, String)>,
 }
 
 impl Subscriptions {
@@ -340,55 +331,4 @@ async fn execute(link: &Link, command: &Command) -> Result<(), Error> {
             Err(Error::Command { command: verb, names: quoted(names), reason: said(&error) })
         }
     }
-}
-
-async fn connect(
-    address: Address,
-    inbox: Arc<Inbox>,
-    bounds: Bounds,
-    deaf_too: bool,
-) -> Result<(Link, Arc<Gate>), Error> {
-    let gate = Arc::new(Gate::holding(bounds, move |events| inbox.push_all(events)));
-    let deadline = Instant::now() + CONNECT_TIMEOUT;
-    let link = Link::connect(&address, gate.clone()).await?;
-    if !deaf_too {
-        Hearing::of(&link).check(&address, deadline).await?;
-    }
-    Ok((link, gate))
-}
-
-/// One attempt. Subscribing is part of it: a connection that can't subscribe any more would stay
-/// silent for ever.
-async fn connect_and_subscribe(
-    address: Address,
-    inbox: Arc<Inbox>,
-    bounds: Bounds,
-    wanted: &BTreeSet<Name>,
-) -> Result<Reconnected, Error> {
-    let (link, gate) = connect(address.clone(), inbox, bounds, false).await?;
-    let mut refused = Vec::new();
-    for kind in [Kind::Channel, Kind::Pattern] {
-        let names: Vec<_> =
-            wanted.iter().filter(|name| name.0 == kind).map(|name| name.1.clone()).collect();
-        if names.is_empty() {
-            continue;
-        }
-        let answers = ask_for_each(&link, kind.subscribe(), &names)
-            .await
-            .map_err(|reason| Error::Unreachable { address: address.shown.clone(), reason })?;
-        for (name, answer) in names.into_iter().zip(answers) {
-            match answer {
-                Answer::Confirmed => {}
-                Answer::NoPermission(reason) => refused.push(((kind, name), reason)),
-                Answer::Moved(error) | Answer::NotNow(error) | Answer::Failed(error) => {
-                    return Err(Error::Command {
-                        command: kind.subscribe(),
-                        names: quoted([&name]),
-                        reason: said(&error),
-                    });
-                }
-            }
-        }
-    }
-    Ok(Reconnected { link, gate, refused })
 }

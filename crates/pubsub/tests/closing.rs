@@ -62,25 +62,25 @@ async fn fails_at_once(sharded: bool) {
     assert_eq!(publisher.publish("a", "before").await, Ok(0));
     redis.process().signal(Signal::STOP);
     let waiting = publisher.publish("a", "lost");
-    let (lost, closing) = tokio::join!(waiting, async {
+    let (lost, ()) = tokio::join!(waiting, async {
         let mut closing = Box::pin(publisher.close());
         assert_eq!((&mut closing).now_or_never(), None, "it does not wait for the answer");
         assert_eq!(publisher.publish("a", "after").now_or_never(), Some(Err(Error::Closed)));
         closing.await;
     });
     assert!(matches!(lost, Err(Error::NotConfirmed { .. })), "{lost:?}");
-    let () = closing;
     assert_eq!(publisher.publish("a", "after").now_or_never(), Some(Err(Error::Closed)));
 }
 
 async fn waits_for_answers(sharded: bool) {
-    let redis = redis();
+    let mut redis = redis();
     let publisher = publisher(&redis, sharded).await;
+    publisher.publish("a", "before").await.unwrap();
+    redis.process().signal(Signal::STOP);
     let mut waiting: Vec<_> = (0..100).map(|_| Box::pin(publisher.publish("a", "x"))).collect();
-    // Queued, but hardly sent.
     let early: Vec<_> = waiting.iter_mut().filter_map(FutureExt::now_or_never).collect();
     assert_eq!(early, []);
-    publisher.close().await;
+    tokio::join!(publisher.close(), async { redis.process().signal(Signal::CONT) });
     let answers: Vec<_> = waiting.into_iter().map(FutureExt::now_or_never).collect();
     assert_eq!(answers, vec![Some(Ok(0)); 100]);
 }

@@ -1,0 +1,76 @@
+//! One attempt to connect, and to subscribe to everything again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::address::Address;
+use crate::answer::{Answer, ask_for_each};
+use crate::error::said;
+use crate::gate::Gate;
+use crate::inbox::{Bounds, Inbox};
+use crate::kind::{Kind, quoted};
+use crate::link::{CONNECT_TIMEOUT, Link};
+use crate::role::Hearing;
+use crate::{ByteString, Error};
+
+pub(crate) type Name = (Kind, ByteString);
+
+/// A new connection that is subscribed to everything, and the names that Redis refused.
+pub(crate) struct Reconnected {
+    pub(crate) link: Link,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) refused: Vec<(Name, String)>,
+}
+
+pub(crate) async fn connect(
+    address: Address,
+    inbox: Arc<Inbox>,
+    bounds: Bounds,
+    deaf_too: bool,
+) -> Result<(Link, Arc<Gate>), Error> {
+    let gate = Arc::new(Gate::holding(bounds, move |events| inbox.push_all(events)));
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let link = Link::connect(&address, gate.clone()).await?;
+    if !deaf_too {
+        Hearing::of(&link).check(&address, deadline).await?;
+    }
+    Ok((link, gate))
+}
+
+/// One attempt. Subscribing is part of it: a connection that can't subscribe any more would stay
+/// silent for ever.
+pub(crate) async fn connect_and_subscribe(
+    address: Address,
+    inbox: Arc<Inbox>,
+    bounds: Bounds,
+    wanted: &BTreeSet<Name>,
+) -> Result<Reconnected, Error> {
+    let (link, gate) = connect(address.clone(), inbox, bounds, false).await?;
+    let mut refused = Vec::new();
+    for kind in [Kind::Channel, Kind::Pattern] {
+        let names: Vec<_> =
+            wanted.iter().filter(|name| name.0 == kind).map(|name| name.1.clone()).collect();
+        if names.is_empty() {
+            continue;
+        }
+        let answers = ask_for_each(&link, kind.subscribe(), &names)
+            .await
+            .map_err(|reason| Error::Unreachable { address: address.shown.clone(), reason })?;
+        for (name, answer) in names.into_iter().zip(answers) {
+            match answer {
+                Answer::Confirmed => {}
+                Answer::NoPermission(reason) => refused.push(((kind, name), reason)),
+                Answer::Moved(error) | Answer::NotNow(error) | Answer::Failed(error) => {
+                    return Err(Error::Command {
+                        command: kind.subscribe(),
+                        names: quoted([&name]),
+                        reason: said(&error),
+                    });
+                }
+            }
+        }
+    }
+    Ok(Reconnected { link, gate, refused })
+}
