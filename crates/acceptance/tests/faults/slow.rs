@@ -39,12 +39,19 @@ impl Blocked {
         Blocked { process, stdout }
     }
 
-    /// The most memory that it ever had, in bytes.
-    fn peak_memory(&self) -> u64 {
+    /// The most memory that it ever had is less than this. Only Linux tells.
+    #[track_caller]
+    fn never_had(&self, limit: u64) {
+        if !cfg!(target_os = "linux") {
+            eprintln!("its memory is measured on Linux only");
+            return;
+        }
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
-        let status = status.expect("this is measured on Linux");
+        let status = status.unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+        let peak = peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024;
+        eprintln!("peak {} MiB", peak / MIB);
+        assert!(peak < limit, "{} MiB", peak / MIB);
     }
 
     /// Reads until everything is accounted for.
@@ -130,10 +137,9 @@ fn nobody_reads(batches: usize, batch: usize, size: usize) {
     let sent = publish_many_and(&redis, batches, batch, size, let_redis_deliver);
     assert_eq!(sent, (batches * batch) as u64);
     let account = blocked.read(|account| account.received + account.missed == sent);
-    let peak = blocked.peak_memory();
-    eprintln!("{account:?}, peak {} MiB", peak / MIB);
+    eprintln!("{account:?}");
     assert!(account.missed > 0 && account.cut == 0, "{account:?}");
-    assert!(peak < 96 * MIB, "{} MiB", peak / MIB);
+    blocked.never_had(96 * MIB);
 }
 
 /// As fast as it goes: now Redis cuts off who does not follow. Each time must be told.
@@ -144,10 +150,9 @@ fn large_messages_as_fast_as_it_goes() {
     let cuts = cuts(&redis);
     eventually("it is there again", || subscribers(&redis, "notifications") == 1);
     let account = blocked.read(|account| account.cut == cuts && account.received > 0);
-    let peak = blocked.peak_memory();
-    eprintln!("{account:?} of {sent}, {cuts} cuts, peak {} MiB", peak / MIB);
+    eprintln!("{account:?} of {sent}, {cuts} cuts");
     assert!(account.received + account.missed <= sent, "{account:?} of {sent}");
-    assert!(peak < 96 * MIB, "{} MiB", peak / MIB);
+    blocked.never_had(96 * MIB);
 }
 
 fn small_messages_and_nobody_reads() {
