@@ -1,14 +1,15 @@
-# The three services in one small image, built by `docker compose build`.
+# The three services in one small image. `docker compose build` builds it.
 
+# The first stage has Rust and compiles the services.
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
-# Cargo compiles again what is newer than its last build. But a file can have changed without
-# being newer: another branch's, an unpacked archive's. So each file gets the time at which its
-# present content was first seen here.
+# The two caches keep downloaded and compiled dependencies from one build to the next. They are no
+# part of the image, so the last line copies the binaries out of the cache.
 #
-# Dependencies, and what was compiled of them, stay in the two caches from one build to the next.
-# A cache is no part of the image: the binaries are copied out of it in the same step.
+# Cargo compares the times of files to decide what to compile. After a change of branch, a file can
+# be different without being newer. So `find` gives each file the time at which this cache first
+# saw its present content.
 RUN --mount=type=cache,id=redis-pubsub-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=redis-pubsub-target,target=/src/target,sharing=locked \
     find publisher subscriber pattern-subscriber crates -type f \
@@ -18,10 +19,8 @@ RUN --mount=type=cache,id=redis-pubsub-registry,target=/usr/local/cargo/registry
  && mkdir /out \
  && cp target/release/publisher target/release/subscriber target/release/pattern-subscriber /out
 
-# libc and certificates, but no shell and no package manager. A container's command says which of
-# the three is to run.
+# The second stage is the image. It has libc and certificates, but no shell and no package manager.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /out/ /usr/local/bin/
-# The user that the image has anyway, by its number: whoever checks that it is not root can't
-# look up a name.
+# The base image's own user, as a number: tools that check for root can't look up a name.
 USER 65532:65532

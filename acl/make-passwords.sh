@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes a random password for each user of users.acl, once, and the file that Redis reads: the
-# same users with their passwords.
+# Makes a random password for each user of users.acl, once, and writes the file that Redis reads:
+# the same users with their passwords.
 #
-# Compose mounts these files into the containers with the owner and mode they have here, and
-# there other users read them (65532 the services, 999 Redis). So everybody may read the files,
-# but only you may enter the folder that they are in.
+# Compose mounts these files into the containers with their owner and mode. There, other users
+# read them (65532 for the services, 999 for Redis). So everyone may read the files, but only you
+# may enter their folder.
 set -eu
 cd "$(dirname "$0")"
 

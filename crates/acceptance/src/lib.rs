@@ -1,7 +1,7 @@
-//! What the tests of whole services share: terminals with a service in each, a real Redis where
-//! a test needs one, redis-py.
+//! The kit of the tests of whole services: services in terminals, needs that may be missing,
+//! redis-py.
 
-// Only tests and benchmarks use this crate, where a panic is the way to fail.
+// Only tests and benchmarks use this crate, and they fail by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 pub mod line;

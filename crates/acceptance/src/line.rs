@@ -1,11 +1,10 @@
-//! What is the same in each run of a line that a service prints, and what differs.
+//! Replaces the parts of a line that differ from run to run.
 //!
-//! By hand and not with snapbox: its redactions change only what was printed, so the pages would
-//! have to hold `[TIME]` and `[..]` in the place of the lines that a reader sees, and its
-//! overwriting would write those. To compare real lines with real lines both sides go through
-//! `shape_of`; what snapbox could take over of it is a list of regular expressions as long as it.
+//! Not with snapbox: it redacts only the printed side, so the pages would have to show `[TIME]` and
+//! `[..]` instead of real lines. Here both sides go through `shape_of`, and real lines are compared
+//! with real lines.
 
-/// What the publishers pick from at random: notifications and, in `cargo demo`, headlines.
+/// The texts that publishers pick from: notifications and, in `cargo demo`, headlines.
 pub const RANDOM: [&str; 8] = [
     "New user registered!",
     "Server backup completed.",
@@ -17,12 +16,12 @@ pub const RANDOM: [&str; 8] = [
     "Record turnout expected on Sunday.",
 ];
 
-/// The line with everything that differs from run to run replaced by what it is.
+/// The line with a placeholder for each part that differs from run to run.
 pub fn shape_of(line: &str) -> String {
     if line.starts_with("$ ") {
         return line.to_owned();
     }
-    let mut line = line.to_owned();
+    let mut line = without_the_servers_words(line);
     for random in RANDOM {
         line = line.replace(random, "<at random>");
     }
@@ -43,6 +42,19 @@ pub fn shape_of(line: &str) -> String {
     line = replace_number_after(&line, "\"gap_ms\":", "<number>");
     line = replace_number_after(&line, "\"attempts\":", "<number>");
     replace_number_after(&line, "Missed ", "<number>")
+}
+
+/// The line with `...` for the server's sentence after an error code, which differs between
+/// versions of Redis and Valkey.
+pub fn without_the_servers_words(line: &str) -> String {
+    for code in ["NOAUTH ", "NOPERM ", "WRONGPASS "] {
+        if let Some((start, words)) = line.split_once(code) {
+            // Of a message that was not confirmed, or of an event in JSON.
+            let end = [")", "\"}"].into_iter().find(|end| words.ends_with(end)).unwrap_or("");
+            return format!("{start}{code}...{end}");
+        }
+    }
+    line.to_owned()
 }
 
 fn replace_number_after(line: &str, before: &str, what: &str) -> String {

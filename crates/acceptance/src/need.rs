@@ -1,11 +1,11 @@
-//! What a test needs and not every machine has.
+//! Tests that need something that not every machine has.
 
 use std::process::Command;
 
 use libtest_mimic::{Failed, Trial};
 use local_redis::Server;
 
-/// A real Redis, Docker, Python: something that may be missing.
+/// A program that may be missing: a real Redis, Docker, Python.
 ///
 /// A test without it shows as ignored, with the reason in its name. It fails instead if the
 /// variable (such as `REQUIRE_REAL_REDIS`) is set to 1.
@@ -21,13 +21,18 @@ impl Need {
         Need { variable, missing }
     }
 
+    /// For a test that runs everywhere.
+    pub fn nothing() -> Need {
+        Need::new("", None)
+    }
+
     /// The stand-in `meebis` has no ACL, CLIENT KILL, TLS or cluster.
     pub fn real_redis() -> Need {
         let missing = "redis-server or valkey-server on the PATH".to_owned();
         Need::new("REQUIRE_REAL_REDIS", Server::real().is_none().then_some(missing))
     }
 
-    /// `redis-cli`, and the server that it comes with.
+    /// A real Redis and `redis-cli`.
     pub fn redis_cli() -> Need {
         let found = Command::new("redis-cli").arg("--version").output().is_ok();
         let missing = (!found).then(|| "redis-cli on the PATH".to_owned());
@@ -55,7 +60,7 @@ impl Need {
     }
 }
 
-/// Whether tests whose need this is may not be ignored.
+/// Whether this variable is set to 1.
 pub fn is_required(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| value == "1")
 }

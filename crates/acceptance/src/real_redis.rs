@@ -1,5 +1,4 @@
-//! Tests that nothing but a real Redis can serve: the stand-in has no way to be cut off, to forbid
-//! or to be many.
+//! Runs tests that need a real Redis: the stand-in has no CLIENT KILL, no ACL and no cluster.
 
 use std::process::ExitCode;
 use std::sync::{PoisonError, RwLock};
@@ -8,24 +7,23 @@ use libtest_mimic::Arguments;
 
 use crate::{Need, service_command};
 
-/// A name and what is to be seen.
+/// The name of a test, and the test.
 pub type Scene = (&'static str, fn());
 
 static MACHINE: RwLock<()> = RwLock::new(());
 
-/// Runs the scenes, so many `beside_others` at a time, and those that need the whole machine
-/// `alone`.
+/// Runs `beside_others`, so many `at_a_time`, and each test that needs the whole machine `alone`.
 pub fn run(at_a_time: usize, beside_others: &[&[Scene]], alone: &[&[Scene]]) -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(at_a_time);
     let need = Need::real_redis();
     if need.is_met() && !arguments.list {
-        // Builds the services, so that no scene's time goes into that.
+        // Builds the services first, so that no test waits for the compiler.
         service_command("subscriber");
     }
     let trial = |(name, scene): Scene, alone: bool| {
         need.trial(name, move || {
-            // A scene that failed has said so: the lock is as good as before.
+            // A failed test poisons the lock, which protects no data.
             let _shared = (!alone).then(|| MACHINE.read().unwrap_or_else(PoisonError::into_inner));
             let _all = alone.then(|| MACHINE.write().unwrap_or_else(PoisonError::into_inner));
             scene();

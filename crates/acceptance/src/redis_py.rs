@@ -1,4 +1,4 @@
-//! redis-py in a virtual environment of its own, made the first time.
+//! redis-py in its own virtual environment, which is created once.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -10,18 +10,18 @@ pub struct RedisPy {
     python: PathBuf,
 }
 
-/// What reads Redis's answers in redis-py.
+/// The part of redis-py that parses Redis's answers.
 #[derive(Clone, Copy)]
 pub enum Parser {
-    /// Its own, in Python: what `pip install redis` gives.
+    /// Pure Python, the default of `pip install redis`.
     Python,
-    /// The one in C, which redis-py takes where it is installed. It is faster, and differs in
-    /// details: text that is not UTF-8 fails once instead of at every later read.
+    /// In C, used by redis-py if installed. Faster, and different in details: text that is not
+    /// UTF-8 fails once instead of at every later read.
     Hiredis,
 }
 
 impl Parser {
-    /// Which versions of which packages: what pip is told, and what stands in a table.
+    /// The packages with their versions, as pip installs them and as the tables name them.
     pub fn packages(self) -> &'static [&'static str] {
         match self {
             Parser::Python => &["redis==8.1.0"],
@@ -31,8 +31,7 @@ impl Parser {
 }
 
 impl RedisPy {
-    /// Makes it where there is none yet, in cargo's folder for tests and benchmarks
-    /// (`CARGO_TARGET_TMPDIR`).
+    /// Installs it if needed, in cargo's folder for tests and benchmarks (`CARGO_TARGET_TMPDIR`).
     ///
     /// # Errors
     ///
@@ -42,7 +41,7 @@ impl RedisPy {
         let folder = Path::new(target_tmpdir).join(packages.join("-").replace("==", "-"));
         let cannot = |error| format!("to write to {}: {error}", folder.display());
         std::fs::create_dir_all(&folder).map_err(cannot)?;
-        // Several test processes may come at once; one installs, the others wait here.
+        // If several test processes start at once, one installs and the others wait here.
         let lock = std::fs::File::create(folder.join("lock")).map_err(cannot)?;
         lock.lock().map_err(cannot)?;
         let python = folder.join("venv/bin/python");
@@ -52,7 +51,7 @@ impl RedisPy {
         Ok(RedisPy { python })
     }
 
-    /// Python, without what the developer has set for it.
+    /// The command that runs Python without the settings of the developer.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.python);
         command.args(["-I", "-X", "utf8"]);
@@ -65,7 +64,7 @@ impl RedisPy {
     }
 }
 
-/// An environment whose Python has been removed from the machine since counts as none.
+/// Whether the environment works: its Python may since have been removed from the machine.
 fn has(packages: &[&str], python: &Path) -> bool {
     packages.iter().all(|package| {
         let (name, version) = package.split_once("==").unwrap_or((package, ""));
@@ -92,7 +91,7 @@ fn install(packages: &[&str], folder: &Path, python: &Path) -> Result<(), String
     }
 }
 
-/// Whether the command succeeds. What it has to say goes to stderr: stdout belongs to the tests.
+/// Whether the command succeeds. Its output goes to stderr, as stdout belongs to the tests.
 fn quietly(command: &mut Command) -> std::io::Result<bool> {
     let status = command.stdin(Stdio::null()).stdout(std::io::stderr()).status()?;
     Ok(status.success())

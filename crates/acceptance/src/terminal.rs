@@ -1,4 +1,4 @@
-//! A terminal of the lessons: one service runs in it, its lines are read one by one.
+//! A terminal with one service in it, read line by line.
 
 use std::process::{Command, ExitStatus};
 use std::sync::OnceLock;
@@ -58,7 +58,7 @@ impl Terminal {
         assert_eq!(self.line(), line);
     }
 
-    /// Some line of stderr holds this text; earlier ones are passed over.
+    /// Skips lines of stderr until one contains this text.
     #[track_caller]
     pub fn logs(&self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
@@ -76,7 +76,7 @@ impl Terminal {
         self.process.leashed().signal(signal);
     }
 
-    /// What is left of stdout, and the exit status, when it has ended by itself.
+    /// Waits until it ends by itself. Returns its exit status and the lines not yet read.
     #[track_caller]
     pub fn end(mut self) -> Ended {
         let status = self.process.leashed().wait(PATIENCE).expect("the service does not end");
@@ -124,11 +124,11 @@ pub fn service_command(name: &str) -> Command {
     without_developers_own(binaries.command(name).unwrap())
 }
 
-/// The command that runs an example of `crates/pubsub`.
+/// The command that runs an example of `crates/lessons` or `crates/pubsub`.
 pub fn example_command(name: &str) -> Command {
     static EXAMPLES: OnceLock<Binaries> = OnceLock::new();
-    let examples =
-        EXAMPLES.get_or_init(|| Binaries::build_examples(&["redis-pubsub-client"]).unwrap());
+    let examples = EXAMPLES
+        .get_or_init(|| Binaries::build_examples(&["lessons", "redis-pubsub-client"]).unwrap());
     without_developers_own(examples.command(name).unwrap())
 }
 
@@ -139,7 +139,7 @@ pub fn demo(arguments: &[&str]) -> Command {
     command
 }
 
-/// What the developer has set must not change what the tests see.
+/// Removes the developer's settings, which must not change what the tests see.
 pub fn without_developers_own(mut command: Command) -> Command {
     for variable in [
         "REDIS_URL",
@@ -154,7 +154,7 @@ pub fn without_developers_own(mut command: Command) -> Command {
     command
 }
 
-/// A subscriber that Redis has confirmed, its first lines read.
+/// A confirmed subscriber whose first lines have been read.
 pub fn subscriber(redis: &LocalRedis) -> Terminal {
     let subscriber = Terminal::run(redis, "subscriber");
     subscriber.shows("Subscriber: Subscribed to channel 'notifications'. Waiting for messages...");
@@ -163,7 +163,7 @@ pub fn subscriber(redis: &LocalRedis) -> Terminal {
     subscriber
 }
 
-/// A pattern subscriber that Redis has confirmed, its first lines read.
+/// A confirmed pattern subscriber whose first lines have been read.
 pub fn pattern_subscriber(redis: &LocalRedis) -> Terminal {
     let subscriber = Terminal::run(redis, "pattern-subscriber");
     subscriber.shows("Pattern Subscriber: Subscribed to all channels matching 'news:*'");
@@ -183,8 +183,8 @@ pub fn subscribers(redis: &LocalRedis, channel: &str) -> u64 {
     count
 }
 
-/// Waits until the server has noticed that they are gone. (meebis does when it has something to
-/// deliver to them.)
+/// Waits until the server has noticed that its subscribers are gone. (meebis notices only when it
+/// delivers.)
 #[track_caller]
 pub fn nobody_is_subscribed(redis: &LocalRedis) {
     eventually("nobody is subscribed", || publish(redis, b"notifications", b"Still there?") == 0);

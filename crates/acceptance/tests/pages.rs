@@ -1,89 +1,93 @@
-//! The console blocks of the README and of docs/*.md, executed and compared.
+//! The pages of the project: README.md, docs/*.md and the other Markdown files.
 //!
 //! A block ```` ```console terminal-1 ```` shows commands and what they print. The blocks of a
 //! section run beside one private Redis, in the order of the page, as a reader would type them
 //! (`pages/scene.rs`). Afterwards the section as it was printed is compared with the section as
-//! it is written (`pages/shape.rs`).
+//! it is written (`pages/shape.rs`). `UPDATE_PAGES=1 cargo test -p acceptance --test pages` writes
+//! the blocks anew.
 //!
-//! `UPDATE_PAGES=1 cargo test -p acceptance --test pages` writes the blocks anew.
+//! Code on a page is compared with its file (`pages/quotes.rs`), and links must lead somewhere
+//! (`pages/links.rs`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "pages/links.rs"]
+mod links;
 #[path = "pages/page.rs"]
 mod page;
+#[path = "pages/project.rs"]
+mod project;
+#[path = "pages/quotes.rs"]
+mod quotes;
 #[path = "pages/scene.rs"]
 mod scene;
 #[path = "pages/shape.rs"]
 mod shape;
+#[path = "pages/shell.rs"]
+mod shell;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use acceptance::Need;
+use acceptance::{Need, Parser, RedisPy};
 use libtest_mimic::{Arguments, Failed, Trial};
 use page::Section;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     let update = std::env::var_os("UPDATE_PAGES").is_some();
+    // Most of them wait most of the time.
+    arguments.test_threads.get_or_insert(6);
     if update {
         // Each rewrites its section of a shared file.
         arguments.test_threads = Some(1);
     }
+    let redis_py = RedisPy::find_or_install(env!("CARGO_TARGET_TMPDIR"), Parser::Python);
+    let python = redis_py.as_ref().ok().map(|it| PathBuf::from(it.command().get_program()));
+    let redis_py = Need::new("REQUIRE_PYTHON", redis_py.err());
     let redis_cli = Need::redis_cli();
 
     let mut trials = Vec::new();
-    for file in files() {
-        for section in page::sections(&std::fs::read_to_string(&file).unwrap()) {
-            if !section.is_executed() {
-                continue;
-            }
-            let name = format!("{}: {}", file.file_name().unwrap().display(), section.title());
-            let needs_real_redis = section.needs_real_redis();
-            let file = file.clone();
-            let run = move || check(&file, &section, update);
-            trials.push(match needs_real_redis {
-                true => redis_cli.trial(&name, run),
-                false => Trial::test(name, run),
-            });
+    for file in links::files() {
+        let name = file.strip_prefix(top()).unwrap().display().to_string();
+        let page = std::fs::read_to_string(&file).unwrap();
+        for section in page::sections(&page).into_iter().filter(Section::is_executed) {
+            let need = match () {
+                () if section.needs("a real Redis") => redis_cli.clone(),
+                () if section.needs("Python") => redis_py.clone(),
+                () => Need::nothing(),
+            };
+            let trial = format!("{name}: {}", section.title());
+            let (file, python) = (file.clone(), python.clone());
+            trials.push(
+                need.trial(&trial, move || check(&file, &section, python.as_deref(), update)),
+            );
         }
+        let quoting = file.clone();
+        trials.push(Trial::test(format!("{name}: its code"), move || {
+            let page = std::fs::read_to_string(&quoting)?;
+            if update {
+                std::fs::write(&quoting, quotes::updated(&page)?)?;
+            }
+            quotes::check(&std::fs::read_to_string(&quoting)?)
+        }));
+        trials.push(Trial::test(format!("{name}: its links"), move || links::check(&file)));
     }
-    trials.push(Trial::test("README.md: its Rust stands in the subscriber", shown_rust));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// What the README quotes is what the service does, line by line.
-fn shown_rust() -> Result<(), Failed> {
-    let top = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let page = std::fs::read_to_string(top.join("README.md"))?;
-    let source = std::fs::read_to_string(top.join("subscriber/src/main.rs"))?;
-    let (_, block) = page.split_once("```rust\n").ok_or("the README quotes no Rust")?;
-    let (block, _) = block.split_once("```").ok_or("the block does not end")?;
-    let mut source = source.lines().map(str::trim);
-    for line in block.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        if !source.any(|it| it == line) {
-            return Err(
-                format!("not in subscriber/src/main.rs, or in another order: {line}").into()
-            );
-        }
-    }
-    Ok(())
+/// The top folder of the clone.
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-fn files() -> Vec<PathBuf> {
-    let top = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut files = vec![top.join("README.md")];
-    for file in std::fs::read_dir(top.join("docs")).into_iter().flatten() {
-        let file = file.unwrap().path();
-        if file.extension().is_some_and(|extension| extension == "md") {
-            files.push(file);
-        }
-    }
-    files
-}
-
-fn check(file: &PathBuf, written: &Section, update: bool) -> Result<(), Failed> {
-    let printed = scene::run(written);
+fn check(
+    file: &Path,
+    written: &Section,
+    python: Option<&Path>,
+    update: bool,
+) -> Result<(), Failed> {
+    let printed = scene::run(written, python);
     if update {
         let page = std::fs::read_to_string(file)?;
         std::fs::write(file, page.replace(&written.text(), &printed.text()))?;

@@ -32,7 +32,10 @@ fn main() -> ExitCode {
         trial("redis_py_gives_up_in_a_longer_outage", redis_py_gives_up),
         trial_with(&with_real_redis, "redis_py_raises_a_refusal", refused),
     ];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let mut arguments = Arguments::from_args();
+    // Most of them wait most of the time.
+    arguments.test_threads.get_or_insert(6);
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// Runs a script: `run(&redis_py, &redis, "subscriber.py")`.

@@ -282,7 +282,7 @@ fn without_redis_says_where_it_looked_and_how_to_start_one() {
 fn without_redis_the_redis_crate_alone_says_how_to_start_one() {
     let mut redis = LocalRedis::start().unwrap();
     redis.kill().unwrap();
-    let mut command = example_command("redis_crate_alone");
+    let mut command = example_command("subscriber");
     let ended = Terminal::start_command(command.env("REDIS_URL", redis.url())).end().with(1);
     let says = ended.stderr.join("\n");
     assert!(says.contains("`cargo redis`") && says.contains("Connection refused"), "{says}");
@@ -291,7 +291,7 @@ fn without_redis_the_redis_crate_alone_says_how_to_start_one() {
 #[test]
 fn the_redis_crate_alone_ends_with_redis_without_a_word() {
     let mut redis = LocalRedis::start().unwrap();
-    let mut command = example_command("redis_crate_alone");
+    let mut command = example_command("subscriber");
     let alone = Terminal::start_command(command.env("REDIS_URL", redis.url()));
     alone.shows("Subscribed to channel 'notifications'. Waiting for messages...");
     redis.kill().unwrap();

@@ -1,143 +1,199 @@
-//! The bus of a cluster: what its nodes send each other for each message that is published, plain
-//! and sharded, what work that makes, and what is left of so many nodes.
+//! The bus of a cluster: how often its nodes pass on a published message, plain and sharded, and
+//! the CPU that all nodes need for it.
 
-use std::time::Duration;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::ops::Sub;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use local_redis::Server;
+use anyhow::{Context, ensure};
+use local_redis::{LocalCluster, PATIENCE, Server};
 
-use crate::contestants::Bench;
-use crate::load::{SIZE, Way};
-use crate::nodes::{Cost, Nodes};
+use crate::messages::{CHANNEL, payload};
+use crate::paired::{in_turn, median, ratio};
+use crate::readers::Bench;
 use crate::report::{Report, Table, factor, grouped, micros};
+use crate::resp::{Integers, command, connect, push};
 
-/// Primaries and replicas: one node, which has nobody to send to, and the clusters.
-const CLUSTERS: [(usize, usize); 5] = [(1, 0), (3, 0), (3, 3), (6, 0), (6, 6)];
+/// Primaries and replicas. A single node, which uses no bus, comes first.
+const CLUSTERS: [(usize, usize); 4] = [(1, 0), (3, 0), (6, 0), (3, 3)];
+const SIZE: usize = 64;
 
-/// So many, to see what each further subscriber costs.
-const SUBSCRIBERS: usize = 11;
+/// Messages published together. The next ones follow when the subscriber has these: a backlog in
+/// a node would cost CPU too.
+const BATCH: usize = 100;
 
-/// For how many nodes it is calculated what they carry, and for how many subscribers.
-const NODES: [usize; 4] = [3, 6, 12, 24];
-const MANY: usize = 100;
-
-/// What a message costs, in seconds of CPU, and what follows for so many nodes.
-#[derive(Default)]
-struct Carries {
-    /// One node that takes a message and delivers it to one subscriber.
-    one: f64,
-    /// Each further subscriber.
-    copy: f64,
-    /// Each further node, if the message is plain: at both ends of the bus.
-    bus: f64,
-    /// The node that takes and delivers a sharded one, and sends it to a replica.
-    owner: f64,
+/// What the nodes have counted, added up.
+#[derive(Clone, Copy, PartialEq)]
+struct Counted {
+    /// Published messages that came over the bus.
+    received: f64,
+    /// In seconds.
+    cpu: f64,
 }
 
-impl Carries {
-    /// How many times as many plain messages, with so many subscribers each, as one node carries:
-    /// the work for a message, which the nodes share, has grown.
-    fn plain(&self, nodes: usize, subscribers: usize) -> f64 {
-        let one = self.one + self.copy * (subscribers - 1) as f64;
-        nodes as f64 * one / (one + self.bus * (nodes - 1) as f64)
-    }
+impl Sub for Counted {
+    type Output = Counted;
 
-    /// How many subscribers a plain message must have so that two nodes carry more than one: from
-    /// there on they save more work by sharing the deliveries than the bus makes.
-    fn break_even(&self) -> f64 {
-        1.0 + (self.bus - self.one) / self.copy
-    }
-
-    /// As [`plain`](Carries::plain) for sharded ones, of many channels, where each primary has a replica.
-    fn sharded(&self, primaries: usize) -> f64 {
-        primaries as f64 * self.one / self.owner
-    }
-
-    fn table(&self) -> Table {
-        let many = format!("plain, {MANY} subscribers each");
-        let header =
-            ["", "plain, 1 subscriber each", &many, "sharded", "sharded, and as many replicas"];
-        let mut table = Table::new(&header);
-        for nodes in NODES {
-            let figures =
-                [self.plain(nodes, 1), self.plain(nodes, MANY), nodes as f64, self.sharded(nodes)];
-            let mut cells = vec![format!("{nodes} nodes")];
-            cells.extend(figures.map(|figure| factor(Some(figure))));
-            table.row(cells);
-        }
-        table
+    fn sub(self, before: Counted) -> Counted {
+        Counted { received: self.received - before.received, cpu: self.cpu - before.cpu }
     }
 }
 
 pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
-    let count = bench.pick(50_000, 200);
-    let title = format!("On the bus, for each of {} messages of {SIZE} bytes", grouped(count));
-    let mut sent = Table::new(&["", "messages", "bytes", "bytes of each"]);
-    let mut carries = Carries::default();
+    let batches = bench.pick(500, 2);
+    let count = batches * BATCH;
+    let title = format!("Cluster: {} messages of {SIZE} bytes", grouped(count as u64));
+    let header = ["", "sent on the bus", "CPU of all nodes", "× one node"];
+    let mut table = Table::new(&header);
     if let Server::StandIn(_) = bench.server {
-        sent.missing("cluster", "there is no redis-server or valkey-server on the PATH");
-        report.table("bus", title, sent);
-        for place in ["bus_gigabit", "bus_break_even", "bus_carries"] {
-            report.figure(place, "(not measured)");
-        }
+        table.missing("cluster", "there is no redis-server or valkey-server on the PATH");
+        report.table("bus", &title, table);
         return Ok(());
     }
-
-    let mut work =
-        Table::new(&["", "takes it", "delivers it", "each other that gets it", "all nodes"]);
-    for &(primaries, replicas) in bench.pick(&CLUSTERS[..], &[CLUSTERS[0], CLUSTERS[2]]) {
-        let cluster = match (primaries, replicas) {
+    eprintln!("{title}: starting the nodes ...");
+    let mut contestants = Vec::new();
+    let mut clusters = Vec::new();
+    for (primaries, replicas) in bench.pick(CLUSTERS.to_vec(), vec![CLUSTERS[0], CLUSTERS[3]]) {
+        let name = match (primaries, replicas) {
             (1, _) => "one node".to_owned(),
             (_, 0) => format!("{primaries} primaries"),
             _ => format!("{primaries} primaries, {replicas} replicas"),
         };
-        eprintln!("{title}: {cluster} ...");
-        let calm = Duration::from_millis(bench.pick(1000, 200));
-        let nodes = Nodes::start(primaries, replicas, calm)?;
-        let rounds = bench.pick(5, 1);
-        for way in [Way::Plain, Way::Sharded] {
-            let cost = nodes.cost(way, 1, count, rounds)?;
-            let each = cost.bytes.map(|bytes| bytes / cost.messages).filter(|it| it.is_finite());
-            let name = format!("{cluster}: {}", way.name());
-            let messages = factor(Some(cost.messages));
-            sent.row([name.clone(), messages, whole(cost.bytes), whole(each)]);
-            let Cost { takes, delivers, gets, all, .. } = cost;
-            work.row([
-                name,
-                micros(Some(takes)),
-                micros(delivers),
-                micros(gets),
-                micros(Some(all)),
-            ]);
-            match (way, primaries, replicas) {
-                (Way::Plain, 1, _) => {
-                    carries.one = all;
-                    let many = nodes.cost(way, SUBSCRIBERS, count, rounds)?;
-                    carries.copy = (many.all - all) / (SUBSCRIBERS - 1) as f64;
-                    let copy = micros(Some(carries.copy));
-                    let name = format!("{cluster}: each further subscriber");
-                    work.row([name, micros(None), copy.clone(), micros(None), copy]);
-                }
-                // The largest comes last, and shows it best.
-                (Way::Plain, ..) => {
-                    carries.bus = (all - carries.one) / (primaries + replicas - 1) as f64;
-                    // Bytes have 8 bits.
-                    report.figure("bus_gigabit", whole(each.map(|each| 1e9 / 8.0 / each)));
-                }
-                (Way::Sharded, _, 0) => {}
-                (Way::Sharded, ..) => carries.owner = takes,
-            }
-        }
+        contestants.extend([false, true].map(|sharded| (clusters.len(), name.clone(), sharded)));
+        clusters.push(LocalCluster::start(primaries, replicas)?);
     }
-    report.table("bus", title, sent);
-    report.table("bus", "CPU for each of these messages", work);
-    report.figure("bus_break_even", whole(Some(carries.break_even())));
-    let title = "Messages that they carry, as a multiple of what one node does";
-    report.table("bus_carries", title, carries.table());
+    let runs = in_turn(&title, bench.pick(5, 1), &contestants, |(cluster, _, sharded)| {
+        cost(&mut clusters[*cluster], *sharded, batches)
+    })?;
+    for ((_, name, sharded), each) in &runs {
+        let way = if *sharded { "sharded" } else { "plain" };
+        table.row([
+            format!("{name}: {way}"),
+            factor(median(each.iter().map(|run| run.received))),
+            micros(median(each.iter().map(|run| run.cpu))),
+            factor(ratio(each, &runs[usize::from(*sharded)].1, |run| run.cpu)),
+        ]);
+    }
+    report.table("bus", &title, table);
     Ok(())
 }
 
-fn whole(figure: Option<f64>) -> String {
-    figure.map_or("–".to_owned(), |figure| grouped(figure.round().max(0.0) as u64))
+/// What one message costs all nodes.
+fn cost(cluster: &mut LocalCluster, sharded: bool, batches: usize) -> anyhow::Result<Counted> {
+    let (takes, delivers) = match sharded {
+        // Two different nodes, if there are two, so that the message uses the bus.
+        false => (0, 1 % cluster.size()),
+        true => {
+            let owner = cluster.owner(CHANNEL)?.context("no node owns the channel")?;
+            (owner, owner)
+        }
+    };
+    let mut load =
+        Load::connect(sharded, cluster.node(takes).port(), cluster.node(delivers).port())?;
+    // The first messages make the nodes allocate their buffers.
+    load.publish(1)?;
+    let before = settled(cluster)?;
+    load.publish(batches)?;
+    let spent = settled(cluster)? - before;
+    let each = (batches * BATCH) as f64;
+    Ok(Counted { received: spent.received / each, cpu: spent.cpu / each })
+}
+
+/// Waits until nothing more arrives over the bus. (Not for as many as were sent: Valkey counted
+/// its light messages only where they arrive, at first.)
+fn settled(cluster: &LocalCluster) -> anyhow::Result<Counted> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut before = counted(cluster)?;
+    loop {
+        sleep(Duration::from_millis(50));
+        let now = counted(cluster)?;
+        if now.received == before.received {
+            return Ok(now);
+        }
+        ensure!(Instant::now() < deadline, "messages still arrive over the bus");
+        before = now;
+    }
+}
+
+fn counted(cluster: &LocalCluster) -> anyhow::Result<Counted> {
+    let mut sum = Counted { received: 0.0, cpu: 0.0 };
+    for node in 0..cluster.size() {
+        let bus = cluster.ask(node, "CLUSTER INFO")?;
+        let cpu = cluster.ask(node, "INFO cpu")?;
+        for kind in ["publish", "publishshard"] {
+            let name = format!("cluster_stats_messages_{kind}_received");
+            // Redis omits counters that are zero.
+            sum.received += field(&bus, &name).unwrap_or_default();
+        }
+        for name in ["used_cpu_user", "used_cpu_sys"] {
+            sum.cpu += field(&cpu, name).with_context(|| format!("INFO has no {name}"))?;
+        }
+    }
+    Ok(sum)
+}
+
+/// The number in a line of `INFO` or `CLUSTER INFO`.
+fn field(info: &str, name: &str) -> Option<f64> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.parse().ok())
+}
+
+/// A publisher and a subscriber.
+struct Load {
+    publisher: TcpStream,
+    subscriber: TcpStream,
+    /// A batch, as it is published and as it is received.
+    commands: Vec<u8>,
+    messages: Vec<u8>,
+}
+
+impl Load {
+    fn connect(sharded: bool, takes: u16, delivers: u16) -> anyhow::Result<Load> {
+        let [publish, subscribe, message]: [&[u8]; 3] = match sharded {
+            false => [b"PUBLISH", b"SUBSCRIBE", b"message"],
+            true => [b"SPUBLISH", b"SSUBSCRIBE", b"smessage"],
+        };
+        let (channel, payload) = (CHANNEL.as_bytes(), payload(0, SIZE));
+        let (publisher, mut subscriber) = (connect(takes)?, connect(delivers)?);
+        publisher.set_read_timeout(Some(PATIENCE))?;
+        subscriber.set_read_timeout(Some(PATIENCE))?;
+        let mut sent = Vec::new();
+        command(&mut sent, &[subscribe, channel]);
+        subscriber.write_all(&sent)?;
+        let (mut answer, mut byte) = (Vec::new(), [0]);
+        while push(&answer)?.is_none() {
+            subscriber.read_exact(&mut byte)?;
+            answer.push(byte[0]);
+        }
+        let batch = |words: &[&[u8]]| {
+            let mut one = Vec::new();
+            command(&mut one, words);
+            one.repeat(BATCH)
+        };
+        let commands = batch(&[publish, channel, payload.as_bytes()]);
+        // Redis encodes a push (in RESP2) in the same way as a command.
+        let messages = batch(&[message, channel, payload.as_bytes()]);
+        Ok(Load { publisher, subscriber, commands, messages })
+    }
+
+    /// Publishes, and returns when the subscriber has everything.
+    fn publish(&mut self, batches: usize) -> anyhow::Result<()> {
+        let mut answer = [0; 4096];
+        let mut received = vec![0; self.messages.len()];
+        for _ in 0..batches {
+            self.publisher.write_all(&self.commands)?;
+            let mut answers = Integers::default();
+            while answers.count < BATCH as u64 {
+                let read = self.publisher.read(&mut answer)?;
+                ensure!(read > 0, "Redis closed the connection");
+                answers.read(&answer[..read])?;
+            }
+            self.subscriber.read_exact(&mut received).context("messages are missing")?;
+            ensure!(received == self.messages, "received messages that were not published");
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -145,15 +201,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_cluster_carries() {
-        let carries = Carries { one: 2.0, copy: 1.0, bus: 4.0, owner: 2.5 };
-        assert_eq!(carries.plain(1, 1), 1.0);
-        // Two nodes spend 6 on what one did for 2.
-        assert_eq!(carries.plain(2, 1), 2.0 * 2.0 / 6.0);
-        // 101 for one, 105 for two.
-        assert_eq!(carries.plain(2, 100), 2.0 * 101.0 / 105.0);
-        assert_eq!(carries.sharded(3), 3.0 * 2.0 / 2.5);
-        assert_eq!(carries.break_even(), 3.0);
-        assert_eq!((carries.plain(2, 3), carries.plain(9, 3)), (1.0, 1.0));
+    fn a_field_of_info() {
+        let info = "used_cpu_sys_children:1\r\nused_cpu_sys:0.5\r\n";
+        assert_eq!(field(info, "used_cpu_sys"), Some(0.5));
+        assert_eq!(field(info, "used_cpu"), None);
     }
 }

@@ -1,5 +1,5 @@
-//! Latency: from the moment at which a message is published until its line has been read from the
-//! reader's stdout. Both moments are taken by this process, so by the same clock.
+//! Latency: from publishing a message until its line was read from the reader's stdout. Both times
+//! are taken by this process, so by the same clock.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{ChildStdout, Stdio};
@@ -8,106 +8,91 @@ use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use hdrhistogram::Histogram;
 use local_redis::{LocalRedis, PATIENCE};
 
-use crate::contestants::{Bench, Reader};
-use crate::messages::{DIGITS, Kind, payload};
+use crate::messages::{self, Kind, payload};
 use crate::paired::{in_turn, ratio};
 use crate::process::Measured;
-use crate::report::{Limit, Report, Table, factor, grouped};
+use crate::readers::{Bench, Reader};
+use crate::report::{Limit, Report, Table, factor, grouped, micros};
 use crate::resp::{Client, Integers, command, connect};
 use crate::start::wait_until_subscribed;
 
-/// A thousand a second.
-const EVERY: Duration = Duration::from_millis(1);
+/// 1,000 messages a second.
+const INTERVAL: Duration = Duration::from_millis(1);
 const SIZE: usize = 64;
 const KIND: Kind = Kind::Channel;
 
-/// Nanoseconds.
-type Latencies = Histogram<u64>;
-
 pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
-    let (rounds, count) = bench.pick((5, 2000), (1, 100_u64));
+    let (rounds, count) = bench.pick((5, 2000), (1, 100));
     let title = format!(
         "Latency from publishing to the printed line: {} messages of {SIZE} bytes, 1,000 a second",
         grouped(rounds as u64 * count)
     );
-    let runs = in_turn(&title, rounds, Reader::all(KIND), |&reader| run(bench, reader, count))?;
+    let readers = bench.readers(KIND);
+    let runs = in_turn(&title, rounds, &readers, |reader| run(bench, reader, count))?;
 
-    let header = ["", "p50", "× floor", "p99", "× floor", "p99.9"];
-    let mut table = Table::new(&header);
-    let mut floor: Vec<Latencies> = Vec::new();
-    for (&reader, runs) in Reader::all(KIND).iter().zip(runs) {
-        let name = reader.name(KIND);
-        let runs: Vec<_> = match runs.into_iter().collect::<Result<_, _>>() {
-            Ok(runs) => runs,
-            Err(missing) => {
-                table.missing(name, &missing);
-                continue;
+    let mut table = Table::new(&["", "p50", "× raw", "p99", "× raw", "p99.9"]);
+    for (reader, each) in &runs {
+        let all = sorted(each.iter().flatten().copied());
+        let ratio = |part| ratio(each, &runs[0].1, |run: &Vec<f64>| quantile(run, part));
+        let (p50, p99) = (ratio(0.5), ratio(0.99));
+        let shown = |part| micros(Some(quantile(&all, part)));
+        table.row([
+            reader.to_string(),
+            shown(0.5),
+            factor(p50),
+            shown(0.99),
+            factor(p99),
+            shown(0.999),
+        ]);
+        if let Reader::Text(_) | Reader::Json(_) = reader {
+            for (name, ratio) in [("p50", p50), ("p99", p99)] {
+                let name = format!("latency, {reader}: {name}");
+                report.target(name, Limit::AtMost(1.3), "× raw reader", ratio);
             }
-        };
-        let mut all = new_histogram()?;
-        for run in &runs {
-            all.add(run)?;
-        }
-        let of = if reader == Reader::Floor { &runs } else { &floor };
-        let at = |quantile| move |run: &Latencies| run.value_at_quantile(quantile) as f64;
-        let (p50, p99) = (ratio(&runs, of, at(0.5)), ratio(&runs, of, at(0.99)));
-        let shown = |quantile| format!("{:.0} µs", at(quantile)(&all) / 1e3);
-        let name = name.to_owned();
-        table.row([name.clone(), shown(0.5), factor(p50), shown(0.99), factor(p99), shown(0.999)]);
-        if matches!(reader, Reader::Text | Reader::Json) {
-            report.target(format!("latency, {name}: p50"), p50, "× floor", Limit::AtMost(1.3));
-            report.target(format!("latency, {name}: p99"), p99, "× floor", Limit::AtMost(1.5));
-        }
-        if reader == Reader::Floor {
-            floor = runs;
         }
     }
-    report.table("latency", title, table);
+    bench.list_missing(&mut table);
+    report.table("latency", &title, table);
     Ok(())
 }
 
-/// To three digits, up to a minute.
-fn new_histogram() -> anyhow::Result<Latencies> {
-    Ok(Histogram::new_with_max(60_000_000_000, 3)?)
+fn sorted(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<_> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values
 }
 
-/// `Err` within says why there is no such reader.
-fn run(bench: &Bench, reader: Reader, count: u64) -> anyhow::Result<Result<Latencies, String>> {
-    let redis = bench.redis()?;
-    let mut client = Client::connect(redis.port())?;
-    let mut command = match bench.reader(reader, KIND, &redis, &[KIND.name()])? {
-        Ok(command) => command,
-        Err(missing) => return Ok(Err(missing)),
-    };
-    let mut process = Measured::start(&mut command, Stdio::piped())?;
-    let stdout = process.process().child().stdout.take().context("no stdout")?;
-    wait_until_subscribed(&mut client, KIND, KIND.channel(), 1)?;
+/// The value below which this part of the sorted values lies.
+fn quantile(sorted: &[f64], part: f64) -> f64 {
+    sorted[(sorted.len() as f64 * part) as usize]
+}
 
-    let (before, _) = reader.around(KIND, KIND.channel());
+/// The latencies of one reader in seconds, sorted.
+fn run(bench: &Bench, reader: &Reader, count: u64) -> anyhow::Result<Vec<f64>> {
+    let redis = bench.redis()?;
+    let mut process = Measured::start(&mut bench.command(reader, KIND, &redis)?, Stdio::piped())?;
+    let stdout = process.process.child().stdout.take().context("no stdout")?;
+    wait_until_subscribed(&mut Client::connect(redis.port())?, KIND)?;
+
     let (finished, printed) = mpsc::channel();
     // It ends with the process at the latest.
-    spawn(move || drop(finished.send(read(stdout, &before, count))));
+    spawn(move || drop(finished.send(read(stdout, count))));
     let published = publish(&redis, count)?;
     let printed = printed
         .recv_timeout(PATIENCE)
-        .with_context(|| format!("{} did not print all messages", reader.name(KIND)))??;
+        .with_context(|| format!("{reader} did not print all messages"))??;
     process.kill()?;
-
-    let mut latencies = new_histogram()?;
-    for (published, printed) in published.into_iter().zip(printed) {
-        latencies.record(printed.duration_since(published).as_nanos().try_into()?)?;
-    }
-    Ok(Ok(latencies))
+    let pairs = published.into_iter().zip(printed);
+    Ok(sorted(pairs.map(|(published, printed)| (printed - published).as_secs_f64())))
 }
 
-/// Publishes numbered messages at their times, and returns when each went out.
+/// Publishes messages at a constant rate, and returns the time of each.
 fn publish(redis: &LocalRedis, count: u64) -> anyhow::Result<Vec<Instant>> {
     let mut stream = connect(redis.port())?;
     let mut answers = Integers::default();
-    let mut published = Vec::with_capacity(count as usize);
+    let mut published = Vec::new();
     let mut bytes = Vec::new();
     let mut answer = [0; 64];
     let start = Instant::now();
@@ -115,13 +100,13 @@ fn publish(redis: &LocalRedis, count: u64) -> anyhow::Result<Vec<Instant>> {
         bytes.clear();
         let payload = payload(number, SIZE);
         command(&mut bytes, &[b"PUBLISH", KIND.channel().as_bytes(), payload.as_bytes()]);
-        let due = start + EVERY * u32::try_from(number)?;
+        let due = start + INTERVAL * u32::try_from(number)?;
         sleep(due.saturating_duration_since(Instant::now()));
-        // Read only now: this process would wake up for it while the reader is at work.
-        while answers.answers < number {
+        // Read the earlier answers only now: waking up for them would disturb the reader.
+        while answers.count < number {
             let read = stream.read(&mut answer)?;
-            ensure!(read > 0, "Redis has closed the connection");
-            answers.read(&answer[..read], |_| ())?;
+            ensure!(read > 0, "Redis closed the connection");
+            answers.read(&answer[..read])?;
         }
         published.push(Instant::now());
         stream.write_all(&bytes)?;
@@ -129,21 +114,31 @@ fn publish(redis: &LocalRedis, count: u64) -> anyhow::Result<Vec<Instant>> {
     Ok(published)
 }
 
-/// Reads the lines of numbered messages, and returns when each came.
-fn read(stdout: ChildStdout, before: &str, count: u64) -> anyhow::Result<Vec<Instant>> {
+/// Reads the lines of the messages, and returns the time of each.
+fn read(stdout: ChildStdout, count: u64) -> anyhow::Result<Vec<Instant>> {
     let mut stdout = BufReader::new(stdout);
-    let mut printed = Vec::with_capacity(count as usize);
+    let mut printed = Vec::new();
     let mut line = Vec::new();
     while (printed.len() as u64) < count {
         line.clear();
-        ensure!(stdout.read_until(b'\n', &mut line)? > 0, "the reader has ended");
+        ensure!(stdout.read_until(b'\n', &mut line)? > 0, "the reader ended");
         let now = Instant::now();
-        // Before the messages stands what else a reader has to say.
-        let Some(payload) = line.strip_prefix(before.as_bytes()) else { continue };
-        let expected = format!("{:0DIGITS$}", printed.len());
-        let number = String::from_utf8_lossy(&payload[..DIGITS.min(payload.len())]);
+        let Some(number) = messages::number(&line, SIZE) else { continue };
+        let expected = printed.len() as u64;
         ensure!(number == expected, "message {number} was printed instead of {expected}");
         printed.push(now);
     }
     Ok(printed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles() {
+        let values = sorted((0..1000).rev().map(f64::from));
+        assert_eq!([0.5, 0.99, 0.999].map(|part| quantile(&values, part)), [500.0, 990.0, 999.0]);
+        assert_eq!(quantile(&[1.0], 0.999), 1.0);
+    }
 }

@@ -1,25 +1,20 @@
-//! The services measured beside others: what a message costs, how long it takes, what a process
-//! needs. `cargo bench` runs it.
+//! Measures the services beside other programs: the cost of a message, the time it takes, and what
+//! a process needs. `cargo bench` runs it.
 
-mod blast;
 mod bus;
-mod contestants;
+mod chart;
 mod drain;
-mod floor;
-mod growth;
 mod latency;
-mod load;
 mod machine;
 mod memory;
 mod messages;
-mod nodes;
 mod paired;
-mod plot;
 mod process;
 mod publish;
+mod raw;
+mod readers;
 mod report;
 mod resp;
-mod size;
 mod start;
 
 use std::path::Path;
@@ -27,55 +22,51 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use contestants::Bench;
+use readers::Bench;
 use report::Report;
 
-/// Measures the services beside others, and prints tables
+/// Measures the services beside other programs, and prints tables
 #[derive(Parser)]
 #[command(bin_name = "cargo bench --", version)]
 struct Args {
-    /// What to measure; without a name: all of it
+    /// What to measure [default: everything]
     #[arg(value_name = "WHAT")]
-    what: Vec<Measurement>,
+    what: Vec<Section>,
 
-    /// A few messages of each, to see that everything runs; the figures mean nothing
+    /// Measure a few messages only, to see that everything runs; the figures mean nothing
     #[arg(long)]
     quick: bool,
 
-    /// Write docs/performance.md and docs/performance.svg too
+    /// Also write the results to docs/performance.md and docs/performance.svg
     #[arg(long, conflicts_with_all = ["what", "quick"])]
     save: bool,
 
-    /// What cargo passes to every benchmark.
+    /// Cargo passes this to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Measurement {
-    /// From many messages at once to the last line
+enum Section {
+    /// Many messages at once: until the last line is printed
     Drain,
-    /// How many messages a second are published
+    /// Messages published per second
     Publish,
-    /// From publishing a message to its line
+    /// One message at a time: from publishing it to its line
     Latency,
     /// From the start of a process until it is subscribed
     Start,
-    /// When nothing happens, and in a flood
+    /// Idle, and in a flood
     Memory,
-    /// Binaries and image
-    Size,
-    /// Drain with more channels and more subscribers
-    Growth,
-    /// What a cluster's nodes send each other for a message
+    /// What a message costs the nodes of a cluster
     Bus,
 }
 
-/// Runs what `cargo bench` asks for. The folder is cargo's for benchmarks.
+/// Runs the benchmark. `target_tmpdir` is the folder that cargo gives to benchmarks.
 pub fn main(target_tmpdir: &str) -> ExitCode {
     let arguments: Vec<_> = std::env::args().collect();
     let result = match &arguments[..] {
-        [_, role, rest @ ..] if role == floor::ROLE => floor::main(rest),
+        [_, role, rest @ ..] if role == raw::ROLE => raw::main(rest),
         _ => run(&Args::parse(), target_tmpdir),
     };
     match result {
@@ -90,34 +81,33 @@ pub fn main(target_tmpdir: &str) -> ExitCode {
 fn run(args: &Args, target_tmpdir: &str) -> anyhow::Result<()> {
     let bench = Bench::prepare(target_tmpdir, args.quick)?;
     let mut report = Report::default();
-    machine::name(&bench.server, &mut report);
-    for &measurement in Measurement::value_variants() {
-        if !args.what.is_empty() && !args.what.contains(&measurement) {
+    machine::describe(&bench.server, &mut report);
+    for &section in Section::value_variants() {
+        if !args.what.is_empty() && !args.what.contains(&section) {
             continue;
         }
-        match measurement {
-            Measurement::Drain => drain::measure(&bench, &mut report)?,
-            Measurement::Publish => publish::measure(&bench, &mut report)?,
-            Measurement::Latency => latency::measure(&bench, &mut report)?,
-            Measurement::Start => start::measure(&bench, &mut report)?,
-            Measurement::Memory => memory::measure(&bench, &mut report)?,
-            Measurement::Size => size::measure(&bench, &mut report)?,
-            Measurement::Growth => growth::measure(&bench, &mut report)?,
-            Measurement::Bus => bus::measure(&bench, &mut report)?,
+        match section {
+            Section::Drain => drain::measure(&bench, &mut report)?,
+            Section::Publish => publish::measure(&bench, &mut report)?,
+            Section::Latency => latency::measure(&bench, &mut report)?,
+            Section::Start => start::measure(&bench, &mut report)?,
+            Section::Memory => memory::measure(&bench, &mut report)?,
+            Section::Bus => bus::measure(&bench, &mut report)?,
         }
     }
     report.targets();
     if args.what.is_empty() {
-        // Also where they are not saved: so a test sees that both can be made.
-        let (page, svg) = (report.page()?, report.plot.svg()?);
-        if args.save {
-            let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
-            for (name, text) in [("performance.md", page), ("performance.svg", svg)] {
-                let path = docs.join(name);
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+        let (page, svg) = (docs.join("performance.md"), docs.join("performance.svg"));
+        let text = std::fs::read_to_string(&page)
+            .with_context(|| format!("cannot read {}", page.display()))?;
+        // A run that saves nothing makes both too, so that a quick run finds mistakes in them.
+        for (path, text) in [(page, report.fill(&text)?), (svg, chart::svg(&report.dots)?)] {
+            if args.save {
                 std::fs::write(&path, text)
                     .with_context(|| format!("cannot write {}", path.display()))?;
+                eprintln!("Written: {}", path.display());
             }
-            eprintln!("Written: docs/performance.md and docs/performance.svg");
         }
     }
     Ok(())

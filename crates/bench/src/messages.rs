@@ -1,14 +1,13 @@
-//! The messages that are sent: numbered, so that whoever prints them can be checked.
+//! The messages that are published. Each payload begins with its number, so that the lines of a
+//! reader can be checked.
 
-/// What the services and scripts listen to where they are told nothing.
+/// The channel that the services and the Python scripts use by default.
 pub const CHANNEL: &str = "notifications";
-const PATTERN: &str = "news:*";
-const CHANNEL_OF_PATTERN: &str = "news:sports";
 
-/// Digits of the number that each payload begins with.
+/// Digits of the number at the start of a payload.
 pub const DIGITS: usize = 10;
 
-/// Whether a reader subscribes to channels or to a pattern.
+/// Whether a reader subscribes to a channel or to a pattern.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     Channel,
@@ -23,30 +22,49 @@ impl Kind {
         }
     }
 
-    /// What is subscribed to.
+    /// The name that a reader subscribes to.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Channel => CHANNEL,
-            Kind::Pattern => PATTERN,
+            Kind::Pattern => "news:*",
         }
     }
 
-    /// Where messages are published for it.
+    /// The channel on which messages are published for it.
     pub fn channel(self) -> &'static str {
         match self {
             Kind::Channel => CHANNEL,
-            Kind::Pattern => CHANNEL_OF_PATTERN,
+            Kind::Pattern => "news:sports",
         }
     }
 }
 
-/// A payload of this size.
+/// A payload of `size` bytes, at least [`DIGITS`].
 pub fn payload(number: u64, size: usize) -> String {
     let filler = size.saturating_sub(DIGITS);
     format!("{number:0DIGITS$}{:x<filler$}", "")
 }
 
-/// A payload without a number.
-pub fn filler(size: usize) -> String {
-    "x".repeat(size)
+/// The number of the message in this line, if its whole payload of `size` bytes is there.
+pub fn number(line: &[u8], size: usize) -> Option<u64> {
+    let start = line.windows(DIGITS).position(|bytes| bytes.iter().all(u8::is_ascii_digit))?;
+    let (digits, rest) = line[start..].split_at(DIGITS);
+    let filler = rest.iter().take_while(|&&byte| byte == b'x').count();
+    (DIGITS + filler == size).then(|| std::str::from_utf8(digits).ok()?.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_is_recognised_when_it_is_whole() {
+        for size in [DIGITS, 16] {
+            let line = format!("\"message\",\"news:2\",\"{}\"\n", payload(1234, size));
+            assert_eq!(number(line.as_bytes(), size), Some(1234));
+            assert_eq!(number(line.as_bytes(), size + 1), None);
+        }
+        assert_eq!(number(payload(7, 17).as_bytes(), 16), None);
+        assert_eq!(number(b"Subscribed successfully to 'a'.\n", 16), None);
+    }
 }

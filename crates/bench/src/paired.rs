@@ -1,25 +1,26 @@
-//! Paired runs: in each round everybody has one run, so that what disturbs the machine disturbs
-//! all of them, and a ratio is taken within a round. Of all rounds, the median.
+//! Paired runs. Everything has one run in each round, so that whatever slows the machine down
+//! affects all of them alike. Ratios are taken within a round; the result is the median.
 
-/// Runs each in turn, and in each round begins with another one. Returns the runs of each.
-pub fn in_turn<C, Run>(
+/// Runs each in turn, starting with another one in each round. Returns the runs of each.
+pub fn in_turn<C: Clone, Run>(
     what: &str,
     rounds: usize,
     contestants: &[C],
     mut run: impl FnMut(&C) -> anyhow::Result<Run>,
-) -> anyhow::Result<Vec<Vec<Run>>> {
-    let mut runs: Vec<Vec<Run>> = contestants.iter().map(|_| Vec::new()).collect();
+) -> anyhow::Result<Vec<(C, Vec<Run>)>> {
+    let mut runs: Vec<_> = contestants.iter().map(|it| (it.clone(), Vec::new())).collect();
     for round in 0..rounds {
         eprintln!("{what}: round {} of {rounds} ...", round + 1);
-        for turn in 0..contestants.len() {
-            let who = (round + turn) % contestants.len();
-            runs[who].push(run(&contestants[who])?);
+        for turn in 0..runs.len() {
+            let next = (round + turn) % runs.len();
+            let result = run(&runs[next].0)?;
+            runs[next].1.push(result);
         }
     }
     Ok(runs)
 }
 
-/// The median, of which there is none of nothing.
+/// The median, or `None` if there are no values.
 pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<_> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
@@ -30,7 +31,7 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
-/// The median of the ratios of runs in the same round; none where there was nothing to measure.
+/// The median of the ratios within each round, or `None` if there was too little to measure.
 pub fn ratio<Run>(of: &[Run], to: &[Run], value: impl Fn(&Run) -> f64) -> Option<f64> {
     let ratios = of.iter().zip(to).map(|(of, to)| value(of) / value(to));
     median(ratios).filter(|ratio| ratio.is_finite())
@@ -55,13 +56,13 @@ mod tests {
     }
 
     #[test]
-    fn everybody_has_a_turn_in_each_round() {
+    fn each_has_a_turn_in_each_round() {
         let mut order = Vec::new();
-        let runs = in_turn("test", 3, &["a", "b"], |who| {
-            order.push(*who);
+        let runs = in_turn("test", 3, &["a", "b"], |name| {
+            order.push(*name);
             Ok(order.len())
         });
-        assert_eq!(runs.unwrap(), [[1, 4, 5], [2, 3, 6]]);
+        assert_eq!(runs.unwrap(), [("a", vec![1, 4, 5]), ("b", vec![2, 3, 6])]);
         assert_eq!(order, ["a", "b", "b", "a", "a", "b"]);
     }
 }

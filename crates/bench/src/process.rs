@@ -8,11 +8,11 @@ use local_redis::{Leashed, Signal};
 use wait4::Wait4;
 
 pub struct Measured {
-    process: Leashed,
-    started: Instant,
+    pub process: Leashed,
+    pub started: Instant,
 }
 
-/// What a process has cost, from its start to its end.
+/// The cost of a process, from its start to its end.
 pub struct Cost {
     pub wall: Duration,
     /// In user mode and in the kernel.
@@ -21,36 +21,26 @@ pub struct Cost {
 }
 
 impl Measured {
-    /// Starts it. What it logs is not wanted.
     pub fn start(command: &mut Command, stdout: impl Into<Stdio>) -> anyhow::Result<Measured> {
         command.stdout(stdout).stderr(Stdio::null());
         let process = Leashed::spawn(command)?;
         Ok(Measured { process, started: Instant::now() })
     }
 
-    pub fn started(&self) -> Instant {
-        self.started
-    }
-
-    pub fn process(&mut self) -> &mut Leashed {
-        &mut self.process
-    }
-
-    /// Waits for its end.
     pub fn wait(mut self) -> anyhow::Result<Cost> {
-        let used = self.process.child().wait4().context("a process ended by itself")?;
+        let used = self.process.child().wait4().context("cannot wait for a process")?;
         let cpu = used.rusage.utime + used.rusage.stime;
         Ok(Cost { wall: self.started.elapsed(), cpu, status: used.status })
     }
 
-    /// Ends it at once, so that ending is no part of the cost.
+    /// Kills it, so that its shutdown costs nothing.
     pub fn kill(mut self) -> anyhow::Result<Cost> {
         self.process.signal(Signal::KILL);
         self.wait()
     }
 
-    /// The most memory that it ever had, in bytes; nothing where there is no `/proc`. (What
-    /// `wait4` says of memory begins with that of the process which started it.)
+    /// The most memory that it ever had, in bytes; `None` without `/proc`. (The figure of `wait4`
+    /// includes that of the process which started it.)
     pub fn peak_memory(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,6 +1,7 @@
-"""Publishes as fast as it goes: publish.py PORT COUNT DEPTH TEXT.
+"""Publishes as fast as redis-py can: publish.py PORT COUNT DEPTH TEXT.
 
-With a depth of 1 by `publish`, as the tutorial does, else by a pipeline of so many.
+A depth of 1 means `publish`, one message at a time, as in the tutorial. Any other depth is the
+number of messages in a pipeline.
 """
 
 import sys
@@ -11,15 +12,14 @@ port, count, depth = map(int, sys.argv[1:4])
 text = sys.argv[4]
 client = redis.Redis(host="localhost", port=port, db=0)
 
-left = count
-while left > 0:
+published = 0
+while published < count:
     if depth == 1:
-        answers = [client.publish("notifications", text)]
+        client.publish("notifications", text)
+        published += 1
     else:
         pipeline = client.pipeline(transaction=False)
-        for _ in range(min(depth, left)):
+        for _ in range(min(depth, count - published)):
             pipeline.publish("notifications", text)
-        answers = pipeline.execute()
-    for receivers in answers:
-        print(f"Published: {text} ({receivers} receivers)")
-    left -= len(answers)
+        published += len(pipeline.execute())
+print(f"Published {published} messages.")

@@ -1,157 +1,83 @@
-//! What was measured, in tables: printed as they come, and put together into a page.
+//! The tables: printed as they are measured, and filled into docs/performance.md.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Display, Formatter};
+use std::collections::BTreeMap;
+use std::fmt::Display;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, ensure};
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, ContentArrangement};
 
-use crate::plot::Plot;
+use crate::chart::Dots;
 
-/// The page, with places for what was measured.
-const TEMPLATE: &str = include_str!("performance.md");
-
-/// What all measurements together have to say.
 #[derive(Default)]
 pub struct Report {
-    /// What goes into the template, by the name of its place.
-    places: BTreeMap<String, String>,
-    targets: Vec<Target>,
-    pub plot: Plot,
-}
-
-struct Target {
-    what: String,
-    measured: Outcome,
-    unit: &'static str,
-    limit: Limit,
-}
-
-/// What came of a measurement.
-#[derive(Clone, Copy)]
-pub enum Outcome {
-    Is(f64),
-    /// Messages were lost: whatever the time was, the target is not met.
-    Lost,
-    /// There was nothing to measure.
-    Unknown,
-}
-
-impl From<Option<f64>> for Outcome {
-    fn from(measured: Option<f64>) -> Outcome {
-        measured.map_or(Outcome::Unknown, Outcome::Is)
-    }
+    /// The tables of each section, as Markdown.
+    sections: BTreeMap<&'static str, String>,
+    targets: Vec<[String; 4]>,
+    pub dots: Vec<Dots>,
 }
 
 #[derive(Clone, Copy)]
 pub enum Limit {
     AtMost(f64),
     AtLeast(f64),
-    Under(f64),
 }
 
 impl Report {
-    /// Prints a table. In the page those of one place stand one below the other.
-    pub fn table(&mut self, place: &str, title: impl Into<String>, table: Table) {
-        let text = format!("{}:\n\n{}\n", title.into(), table.0);
+    /// Prints a table, and adds it to its section of the page.
+    pub fn table(&mut self, section: &'static str, title: &str, table: Table) {
+        let text = format!("{title}:\n\n{}\n", table.0);
         println!("\n{text}");
-        let tables = self.places.entry(place.to_owned()).or_default();
-        if !tables.is_empty() {
-            tables.push('\n');
-        }
+        let tables = self.sections.entry(section).or_default();
+        tables.push('\n');
         tables.push_str(&text);
     }
 
-    /// A figure that stands in a sentence of the page.
-    pub fn figure(&mut self, place: impl Into<String>, figure: impl Into<String>) {
-        self.places.insert(place.into(), figure.into());
+    /// Adds a target. A ratio is infinite if messages were lost, and `None` if there was too
+    /// little to measure.
+    pub fn target(&mut self, what: impl Display, limit: Limit, unit: &str, measured: Option<f64>) {
+        let (limit, met) = match limit {
+            Limit::AtMost(limit) => (format!("at most {limit}"), measured.map(|it| it <= limit)),
+            Limit::AtLeast(limit) => (format!("at least {limit}"), measured.map(|it| it >= limit)),
+        };
+        let shown = match measured {
+            Some(f64::INFINITY) => "lost messages".to_owned(),
+            _ => factor(measured),
+        };
+        let met = met.map_or("not measured", |met| if met { "met" } else { "**not met**" });
+        self.targets.push([what.to_string(), shown, format!("{limit} {unit}"), met.to_owned()]);
     }
 
-    /// What is aimed at, and what came of it.
-    pub fn target(
-        &mut self,
-        what: impl Into<String>,
-        measured: impl Into<Outcome>,
-        unit: &'static str,
-        limit: Limit,
-    ) {
-        self.targets.push(Target { what: what.into(), measured: measured.into(), unit, limit });
-    }
-
-    /// The last table: which targets are met.
+    /// Adds the table of the targets, if the sections that ran have any.
     pub fn targets(&mut self) {
-        let mut table = Table::new(&["", "target", "measured", ""]);
-        for Target { what, measured, unit, limit } in &self.targets {
-            let (measured, met) = match *measured {
-                Outcome::Is(figure) if limit.allows(figure) => (factor(Some(figure)), "met"),
-                Outcome::Is(figure) => (factor(Some(figure)), "**not met**"),
-                Outcome::Lost => ("lost messages".to_owned(), "**not met**"),
-                Outcome::Unknown => ("–".to_owned(), "not measured"),
-            };
-            table.row([what.clone(), format!("{limit} {unit}"), measured, met.to_owned()]);
+        if self.targets.is_empty() {
+            return;
+        }
+        let mut table = Table::new(&["", "measured", "target", ""]);
+        for target in std::mem::take(&mut self.targets) {
+            table.row(target);
         }
         self.table("targets", "Targets", table);
     }
 
-    /// The page.
-    ///
-    /// # Errors
-    ///
-    /// When the template has a place for something that was not measured, or none for something
-    /// that was.
-    pub fn page(&self) -> anyhow::Result<String> {
-        self.fill(TEMPLATE)
-    }
-
-    fn fill(&self, template: &str) -> anyhow::Result<String> {
-        let mut page = String::new();
-        let mut unused: BTreeSet<_> = self.places.keys().map(String::as_str).collect();
-        let mut rest = template;
-        while let Some((text, behind)) = rest.split_once("{{") {
-            let Some((place, behind)) = behind.split_once("}}") else {
-                bail!("a place in the template does not end: {behind}");
-            };
-            let Some(filling) = self.places.get(place) else {
-                bail!("the template has a place for '{place}', which was not measured");
-            };
-            unused.remove(place);
-            page += text;
-            page += filling.trim_end();
-            rest = behind;
+    /// Replaces the tables in a page. Those of a section stand between `<!-- bench: NAME -->` and
+    /// `<!-- end -->`.
+    pub fn fill(&self, page: &str) -> anyhow::Result<String> {
+        let places = page.matches("<!-- bench: ").count();
+        ensure!(places == self.sections.len(), "{places} places for {:?}", self.sections.keys());
+        let mut page = page.to_owned();
+        for (section, tables) in &self.sections {
+            let start = format!("<!-- bench: {section} -->\n");
+            let no_place = || format!("the page has no place for '{section}'");
+            let at = page.find(&start).with_context(no_place)? + start.len();
+            let length = page[at..].find("<!-- end -->").with_context(no_place)?;
+            page.replace_range(at..at + length, &format!("{tables}\n"));
         }
-        ensure!(unused.is_empty(), "the template has no place for {unused:?}");
-        Ok(page + rest)
+        Ok(page)
     }
 }
 
-impl Limit {
-    fn allows(self, figure: f64) -> bool {
-        match self {
-            Limit::AtMost(limit) => figure <= limit,
-            Limit::AtLeast(limit) => figure >= limit,
-            Limit::Under(limit) => figure < limit,
-        }
-    }
-}
-
-impl Display for Limit {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Limit::AtMost(limit) => write!(f, "at most {}", plain(*limit)),
-            Limit::AtLeast(limit) => write!(f, "at least {}", plain(*limit)),
-            Limit::Under(limit) => write!(f, "under {}", plain(*limit)),
-        }
-    }
-}
-
-/// `6`, `1.5`, `12.3`.
-fn plain(limit: f64) -> String {
-    let text = format!("{limit:.1}");
-    text.strip_suffix(".0").unwrap_or(&text).to_owned()
-}
-
-/// A table with a name in front of each row.
+/// A table with a name at the start of each row.
 pub struct Table(comfy_table::Table, usize);
 
 impl Table {
@@ -169,7 +95,7 @@ impl Table {
         self.0.add_row(cells.into());
     }
 
-    /// A row that says why there are no figures.
+    /// Adds a row that says why there are no figures.
     pub fn missing(&mut self, name: &str, why: &str) {
         let mut cells = vec![name, why];
         cells.resize(self.1, "");
@@ -191,19 +117,20 @@ pub fn millis(seconds: Option<f64>) -> String {
 
 /// Seconds as microseconds.
 pub fn micros(seconds: Option<f64>) -> String {
-    shown(seconds, |seconds| format!("{:.2} µs", seconds * 1e6))
+    shown(seconds, |seconds| match seconds * 1e6 {
+        micros if micros < 10.0 => format!("{micros:.2} µs"),
+        micros => format!("{micros:.0} µs"),
+    })
 }
 
-/// A ratio, or another plain number.
+/// A ratio or another plain number.
 pub fn factor(ratio: Option<f64>) -> String {
     shown(ratio, |ratio| format!("{ratio:.2}"))
 }
 
 /// Bytes as mebibytes.
 pub fn mebibytes(bytes: Option<u64>) -> String {
-    bytes.map_or("not known here".to_owned(), |bytes| {
-        format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
-    })
+    shown(bytes.map(|bytes| bytes as f64), |bytes| format!("{:.1} MiB", bytes / 1024.0 / 1024.0))
 }
 
 fn shown(value: Option<f64>, show: impl Fn(f64) -> String) -> String {
@@ -215,28 +142,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_that_is_not_met_is_shown_as_not_met() {
+    fn a_target_is_met_or_not() {
         let mut report = Report::default();
-        report.target("a", Some(1.6), "×", Limit::AtMost(1.5));
-        report.target("b", Some(1.5), "×", Limit::AtMost(1.5));
-        report.target("c", Some(0.8), "×", Limit::AtLeast(0.8));
-        report.target("d", Some(6.0), "MiB", Limit::Under(6.0));
-        report.target("f", Outcome::Lost, "×", Limit::AtMost(1.5));
-        report.target("e", None, "×", Limit::AtMost(1.5));
-        report.targets();
-        let lines: Vec<_> = report.places["targets"].lines().skip(4).collect();
-        let shown =
-            |line: &&str| line.split('|').map(str::trim).collect::<Vec<_>>()[1..5].join(" ");
-        let shown: Vec<_> = lines.iter().map(shown).collect();
+        report.target("a", Limit::AtMost(1.15), "×", Some(1.16));
+        report.target("b", Limit::AtMost(1.5), "×", Some(1.5));
+        report.target("c", Limit::AtLeast(0.8), "×", Some(0.8));
+        report.target("d", Limit::AtMost(1.5), "×", Some(f64::INFINITY));
+        report.target("e", Limit::AtMost(1.5), "×", None);
         assert_eq!(
-            shown,
+            report.targets,
             [
-                "a at most 1.5 × 1.60 **not met**",
-                "b at most 1.5 × 1.50 met",
-                "c at least 0.8 × 0.80 met",
-                "d under 6 MiB 6.00 **not met**",
-                "f at most 1.5 × lost messages **not met**",
-                "e at most 1.5 × – not measured",
+                ["a", "1.16", "at most 1.15 ×", "**not met**"],
+                ["b", "1.50", "at most 1.5 ×", "met"],
+                ["c", "0.80", "at least 0.8 ×", "met"],
+                ["d", "lost messages", "at most 1.5 ×", "**not met**"],
+                ["e", "–", "at most 1.5 ×", "not measured"],
             ]
         );
     }
@@ -248,33 +168,16 @@ mod tests {
         }
     }
 
-    /// Words that were changed only here, or only there, would part from the figures.
     #[test]
-    fn the_page_was_written_from_this_template() {
-        let page = include_str!("../../../docs/performance.md");
-        let mut rest = page;
-        for text in TEMPLATE.split("{{").map(|it| it.split_once("}}").map_or(it, |(_, text)| text))
-        {
-            let (filling, behind) = rest.split_once(text).unwrap_or_else(|| {
-                panic!("`cargo bench -- --save` writes it anew; docs/performance.md lacks:\n{text}")
-            });
-            // Before the first words there is nothing to fill.
-            let is_filled = !filling.trim().is_empty() && !filling.contains("(not measured)");
-            assert!(is_filled || rest.len() == page.len(), "before '{text}': '{filling}'");
-            rest = behind;
-        }
-    }
-
-    #[test]
-    fn page_and_measurements_fit_together() {
+    fn only_the_tables_of_a_page_are_replaced() {
         let mut report = Report::default();
-        report.figure("a", "1 µs");
-        assert_eq!(report.fill("It takes {{a}}.").unwrap(), "It takes 1 µs.");
-        for (template, error) in [
-            ("{{a}} {{b}}", "the template has a place for 'b', which was not measured"),
-            ("It takes long.", r#"the template has no place for {"a"}"#),
-        ] {
-            assert_eq!(report.fill(template).unwrap_err().to_string(), error);
+        report.sections.insert("a", "\nnew\n".to_owned());
+        let page = "text\n\n<!-- bench: a -->\n\nold\n\n<!-- end -->\n\nmore\n";
+        let filled = page.replace("old", "new");
+        assert_eq!(report.fill(page).unwrap(), filled);
+        assert_eq!(report.fill(&filled).unwrap(), filled);
+        for wrong in ["", "<!-- bench: b -->\n<!-- end -->", "<!-- bench: a -->\n"] {
+            assert!(report.fill(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -13,15 +13,14 @@ use crate::pubsub::Channel;
 use crate::stream::Log;
 use crate::way::{Consumer, Way};
 
-/// The message after which a consumer goes home. Waiting until nothing more comes would take a
-/// time that is too short on some machine.
+/// The message that ends a consumer. A timeout instead would be too short on some machine.
 const END: &str = "end";
 
 struct Experiment {
     kind: Kind,
     name: &'static str,
     question: &'static str,
-    /// What follows for the choice.
+    /// The conclusion for the choice.
     follows: &'static str,
 }
 
@@ -46,36 +45,36 @@ const EXPERIMENTS: [Experiment; 6] = [
         kind: Kind::Consumers,
         name: "consumers",
         question: "10 messages, 2 consumers: each gets",
-        follows: "To tell everybody, take Pub/Sub; to share out work, a List or a Stream's group.",
+        follows: "To tell everyone, use Pub/Sub. To share out work, use a List or a Stream's group.",
     },
     Experiment {
         kind: Kind::Groups,
         name: "groups",
         question: "8 messages, 2 groups of 2 consumers: each gets",
-        follows: "Only a Stream tells every group everything and shares it out inside each.",
+        follows: "Only a Stream gives each group all messages and shares them out inside it.",
     },
     Experiment {
         kind: Kind::Death,
         name: "death",
         question: "2 messages taken, 1 acknowledged, then death: the next consumer gets",
-        follows: "Work that must not get lost needs a List or a Stream, and somebody who claims \
-                  what the dead left (LMOVE, XAUTOCLAIM).",
+        follows: "Work that must not get lost needs a List or a Stream, and a consumer that \
+                  claims what a dead one left (LMOVE, XAUTOCLAIM).",
     },
     Experiment {
         kind: Kind::History,
         name: "history",
-        question: "10 messages, all dealt with: a newcomer gets",
-        follows: "Only a Stream can be read again by somebody who comes later.",
+        question: "10 messages, all finished: a newcomer gets",
+        follows: "Only a Stream can be read again later.",
     },
     Experiment {
         kind: Kind::Left,
         name: "left",
-        question: "30 messages, all dealt with: left in Redis",
-        follows: "Only a Stream keeps what was dealt with, and must be trimmed (here to 20).",
+        question: "30 messages, all finished: left in Redis",
+        follows: "Only a Stream keeps finished messages, so trim it (here to 20).",
     },
 ];
 
-/// What was counted.
+/// The result of one experiment.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Counts {
@@ -101,11 +100,11 @@ pub struct Row {
     pub follows: &'static str,
 }
 
-/// Runs all experiments, saying on stderr which one it is at.
+/// Runs all experiments and shows the progress on stderr.
 pub async fn run(url: &str, keys: &OwnKeys) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (number, Experiment { kind, name, question, follows }) in (1..).zip(EXPERIMENTS) {
-        // A stderr that nobody reads is no reason to stop.
+        // A closed stderr does not stop the run.
         let _ = writeln!(std::io::stderr(), "{number}/{} {question} ...", EXPERIMENTS.len());
         let channel = Channel::new(url, keys.name(name)).await.context("Pub/Sub")?;
         rows.push(Row {
@@ -173,10 +172,10 @@ async fn share(
         for number in 1..=messages {
             let text = format!("message {number}");
             way.send(&text).await?;
-            // One at a time: of those who wait, Redis serves the one that has waited longest.
+            // One at a time, because Redis serves the consumer that has waited longest.
             while reports.recv().await.context("nobody is there")? != text {}
         }
-        // Nobody takes more than one of these.
+        // Each consumer ends after its first one.
         for _ in names {
             way.send(END).await?;
         }
@@ -193,7 +192,7 @@ async fn death(way: &mut impl Way) -> anyhow::Result<Counts> {
     let message = doomed.take().await?;
     doomed.acknowledge(&message).await?;
     doomed.take().await?;
-    // Closes its connection, as the end of its process would.
+    // This closes its connection, as the end of its process would.
     drop(doomed);
 
     let mut next = way.consumer("workers", "next").await?;

@@ -32,21 +32,21 @@ impl Way for Queue<'_> {
         Ok(())
     }
 
-    /// A List has no groups: whoever takes a message takes it from all others.
+    /// A List has no groups: each message goes to one worker only.
     async fn consumer(&mut self, _group: &str, name: &str) -> anyhow::Result<Worker> {
         let processing = processing(&self.queue, name);
         self.keys.remember(&processing);
         Ok(Worker {
             queue: self.queue.clone(),
             processing,
-            // Of its own, since a connection that waits in BLMOVE can do nothing else.
+            // Not shared, since a connection that waits in BLMOVE can do nothing else.
             connection: self.keys.connect_consumer().await?,
         })
     }
 }
 
-/// Each worker has a list of its own for what it is working on, so that it can be seen whose
-/// work was not finished.
+/// Each worker has its own list of work in progress, so that others can find what a dead worker did
+/// not finish.
 fn processing(queue: &str, worker: &str) -> String {
     format!("{queue}:processing:{worker}")
 }
@@ -66,12 +66,12 @@ impl Consumer for Worker {
     }
 
     async fn acknowledge(&mut self, message: &Message) -> anyhow::Result<()> {
-        // Elements of a List have no names: it is found by what it says.
+        // Elements of a List have no ids, so LREM finds the message by its text.
         self.connection.lrem(&self.processing, 1, &message.text).await?;
         Ok(())
     }
 
-    /// Redis knows nothing about workers: somebody has to know that this one is dead.
+    /// Redis does not know the workers, so the caller has to know that this one is dead.
     async fn claim(&mut self, dead: &str) -> anyhow::Result<Vec<Message>> {
         let left = processing(&self.queue, dead);
         // Not the typed `lmove`, for which an empty list is an error (redis 1.8).

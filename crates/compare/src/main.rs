@@ -49,7 +49,7 @@ Examples:
   cargo compare --json
   cargo compare --redis-url redis://localhost";
 
-/// It takes a second or two. A Redis that does not answer must not keep anybody longer.
+/// A run usually takes a second or two. This limit is for a Redis that does not answer.
 const LIMIT: Duration = Duration::from_secs(15);
 
 #[tokio::main(flavor = "current_thread")]
@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // With stderr gone too, the exit status is all that can be said.
+            // If stderr is gone too, the exit status has to be enough.
             let mut stderr = std::io::stderr();
             // The redis crate's errors give themselves as their own cause.
             let mut causes: Vec<_> = error.chain().map(ToString::to_string).collect();
@@ -74,7 +74,7 @@ async fn main() -> ExitCode {
 }
 
 async fn compare(args: &Args) -> anyhow::Result<()> {
-    // Before there are any keys, which an end by the signal itself would leave behind.
+    // Installed before any key exists, as a plain end by the signal would leave keys behind.
     let interrupted = Arc::new(Notify::new());
     on_ctrl_c({
         let interrupted = interrupted.clone();
@@ -105,7 +105,7 @@ async fn compare(args: &Args) -> anyhow::Result<()> {
     if let Ok(None) = rows {
         let _ = writeln!(std::io::stderr(), "Interrupted: removing the keys ...");
     }
-    // Whatever happened. By now everybody who could make a key is gone.
+    // In every case. Nothing that could create a key runs any more.
     let rows = match (rows, keys.remove().await) {
         (rows, Ok(())) => rows,
         (Ok(_), Err(left)) => Err(left),

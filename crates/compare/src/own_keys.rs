@@ -1,4 +1,4 @@
-//! Keys on a Redis that may be somebody else's: all under one prefix, and gone at the end.
+//! Keys on a Redis that others may use: all under one prefix, and removed at the end.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -10,11 +10,11 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, AsyncTypedCommands, Client, ValueType};
 use serde::Serialize;
 
-/// How long Redis may take for an answer that is not waited for on purpose.
+/// For commands that are not meant to block.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Every name that was ever asked for is remembered, and removed at the end. (Looking for the
-/// prefix instead would have Redis walk through all keys, those of others too.)
+/// Remembers every name it hands out, and removes those keys at the end. (A search for the prefix
+/// would walk through all keys of the Redis.)
 pub struct OwnKeys {
     client: Client,
     connection: MultiplexedConnection,
@@ -32,7 +32,7 @@ pub struct Left {
 
 impl OwnKeys {
     pub async fn connect(url: &str) -> anyhow::Result<OwnKeys> {
-        // First, because its errors say what is wrong and never show a password.
+        // This goes first because its errors are clear and never show a password.
         Publisher::connect(url).await?;
         let client = Client::open(url).context("not a Redis URL")?;
         let connection = connect(&client, Some(ANSWER_TIMEOUT)).await?;
@@ -52,24 +52,24 @@ impl OwnKeys {
         name
     }
 
-    /// Takes note of a key that was named after another one.
+    /// Remembers a key whose name was derived from another one.
     pub fn remember(&self, name: &str) {
         self.names.borrow_mut().insert(name.to_owned());
     }
 
-    /// The one connection over which keys come into being. The keys are removed over it too, and
-    /// so after everything else: a message that was on its way at Ctrl+C can't come later.
+    /// The only connection that creates keys. It also removes them, so a message that was on its
+    /// way at Ctrl+C cannot arrive after the removal.
     pub fn connection(&self) -> MultiplexedConnection {
         self.connection.clone()
     }
 
-    /// A connection for a consumer, which may wait for ever. It can make no key that outlives
-    /// the others: it only moves or reads what came over the other connection.
+    /// A connection for a consumer, which may block for ever. It only moves or reads existing
+    /// messages, so it leaves no key behind.
     pub async fn connect_consumer(&self) -> anyhow::Result<MultiplexedConnection> {
         connect(&self.client, None).await
     }
 
-    /// Looks at what is there under the names that were asked for.
+    /// Counts what Redis holds under the names handed out.
     pub async fn left(&self) -> anyhow::Result<Left> {
         let mut connection = self.connection();
         let mut left = Left::default();
@@ -82,7 +82,7 @@ impl OwnKeys {
             };
             left.messages += messages as u64;
             left.keys += 1;
-            // SAMPLES 0: all elements, where the default would estimate by five of them.
+            // SAMPLES 0 measures all elements; the default estimates from five.
             let mut usage = redis::cmd("MEMORY");
             usage.arg("USAGE").arg(&name).arg("SAMPLES").arg(0);
             left.bytes += usage.query_async::<u64>(&mut connection).await?;
@@ -96,10 +96,9 @@ impl OwnKeys {
         if names.is_empty() {
             return Ok(());
         }
-        // One command for all, as a message could move from a list that is still there to one
-        // that was removed already.
+        // In one command. Otherwise a message could move to a list that was already removed.
         if self.connection().unlink(&names).await.is_err() {
-            // That connection may be the very thing that went wrong.
+            // That connection may be the one that failed.
             let again = async {
                 let mut connection = connect(&self.client, Some(ANSWER_TIMEOUT)).await?;
                 anyhow::Ok(connection.unlink(&names).await?)

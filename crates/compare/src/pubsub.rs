@@ -1,4 +1,4 @@
-//! Pub/Sub: whoever is subscribed when a message is published gets it. Redis keeps nothing.
+//! Pub/Sub: a message goes to everyone subscribed at that moment. Redis keeps nothing.
 //!
 //! Commands: PUBLISH, SUBSCRIBE.
 
@@ -25,12 +25,12 @@ impl Way for Channel {
     type Consumer = Subscriber;
 
     async fn send(&mut self, text: &str) -> anyhow::Result<()> {
-        // The answer, how many receivers there were, is all that is left of it.
+        // Redis answers with the number of receivers and forgets the message.
         self.publisher.publish(&self.channel, text).await?;
         Ok(())
     }
 
-    /// Pub/Sub has no groups and no names: every subscriber is there for itself.
+    /// Pub/Sub has no groups and no names: every subscriber gets every message.
     async fn consumer(&mut self, _group: &str, _name: &str) -> anyhow::Result<Subscriber> {
         let pubsub = PubSub::connect(&self.url).await?;
         pubsub.subscribe([&self.channel]).await?;
@@ -50,19 +50,19 @@ impl Consumer for Subscriber {
                     let text = String::from_utf8_lossy(&payload).into_owned();
                     return Ok(Message { id: None, text });
                 }
-                // Nobody knows how many messages that cost, so there is nothing left to count.
+                // The number of lost messages is unknown, so the count would be wrong.
                 Event::Disconnected { reason } => bail!("lost the connection: {reason}"),
                 _ => {}
             }
         }
     }
 
-    /// Redis does not ask what became of a message.
+    /// Pub/Sub has no acknowledgements.
     async fn acknowledge(&mut self, _message: &Message) -> anyhow::Result<()> {
         Ok(())
     }
 
-    /// What a dead subscriber had received died with it.
+    /// The messages of a dead subscriber are gone with it.
     async fn claim(&mut self, _dead: &str) -> anyhow::Result<Vec<Message>> {
         Ok(Vec::new())
     }

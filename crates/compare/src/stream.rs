@@ -14,12 +14,13 @@ use redis::streams::{StreamAutoClaimOptions, StreamId, StreamMaxlen, StreamReadO
 use crate::own_keys::OwnKeys;
 use crate::way::{Consumer, Message, Way};
 
-/// How many messages the Stream keeps. What is trimmed is gone, also for a group that has not
-/// read it yet: in earnest this is more than comes while a consumer is away.
+/// How many messages the Stream keeps. A trimmed message is gone, even for a group that has not
+/// read it yet. In production, keep more than arrives while a consumer is away.
 const KEEP: usize = 20;
 
 /// How long a message must have gone without an acknowledgement before another consumer may
-/// claim it: in earnest longer than the slowest work takes, as the first one may still be at it.
+/// claim it: in production longer than the slowest work takes, as the first consumer may still be
+/// working.
 const MIN_IDLE: Duration = Duration::from_millis(100);
 
 pub struct Log<'a> {
@@ -39,17 +40,17 @@ impl Way for Log<'_> {
     type Consumer = Reader;
 
     async fn send(&mut self, text: &str) -> anyhow::Result<()> {
-        // In earnest `Approx`, which costs Redis less: it trims when a whole block can go.
+        // In production use `Approx`, which is cheaper: Redis then trims whole blocks only.
         let keep = StreamMaxlen::Equals(KEEP);
         self.connection.xadd_maxlen(&self.stream, keep, "*", &[("text", text)]).await?;
         Ok(())
     }
 
     async fn consumer(&mut self, group: &str, name: &str) -> anyhow::Result<Reader> {
-        // From 0 a new group reads all that the Stream has; from $ it would read what comes.
+        // From 0, a new group reads the whole Stream; from $, only new messages.
         let created = self.connection.xgroup_create_mkstream(&self.stream, group, "0").await;
         match created {
-            // Another consumer of the group was here first.
+            // Another consumer has already created the group.
             Err(error) if error.code() == Some("BUSYGROUP") => {}
             created => created?,
         }
@@ -57,7 +58,7 @@ impl Way for Log<'_> {
             stream: self.stream.clone(),
             group: group.to_owned(),
             name: name.to_owned(),
-            // Of its own, since a connection that waits in XREADGROUP can do nothing else.
+            // Not shared, since a connection that waits in XREADGROUP can do nothing else.
             connection: self.keys.connect_consumer().await?,
         })
     }
@@ -85,7 +86,8 @@ impl Consumer for Reader {
         Ok(())
     }
 
-    /// Redis knows what was not acknowledged and for how long: nobody has to know who is dead.
+    /// Redis knows which messages were not acknowledged and for how long, so nothing else has to
+    /// track dead consumers.
     async fn claim(&mut self, _dead: &str) -> anyhow::Result<Vec<Message>> {
         tokio::time::sleep(MIN_IDLE).await;
         let idle = MIN_IDLE.as_millis() as u64;

@@ -1,4 +1,4 @@
-//! What was counted, for people, for the README and for programs.
+//! Prints the counts for people, for the README and for programs.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use service::plural;
 
 use crate::experiments::{Counts, Row};
 
-/// What every terminal has.
+/// The width of the narrowest common terminal.
 const WIDTH: u16 = 80;
 
-/// A table, and below it what follows from each of its rows.
+/// A table, followed by one conclusion per row.
 pub fn terminal(rows: &[Row]) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL).set_content_arrangement(ContentArrangement::Dynamic);

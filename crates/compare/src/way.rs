@@ -1,5 +1,4 @@
-//! What the experiments need of a way of sending, and what `pubsub.rs`, `list.rs` and `stream.rs`
-//! make of it.
+//! The interface that the experiments use; `pubsub.rs`, `list.rs` and `stream.rs` implement it.
 
 /// A way of sending.
 pub trait Way {
@@ -7,7 +6,7 @@ pub trait Way {
 
     async fn send(&mut self, text: &str) -> anyhow::Result<()>;
 
-    /// A consumer on a connection of its own. When this returns it gets what is sent.
+    /// A consumer on its own connection. Once this returns, it receives what is sent.
     async fn consumer(&mut self, group: &str, name: &str) -> anyhow::Result<Self::Consumer>;
 }
 
@@ -15,7 +14,7 @@ pub trait Consumer {
     /// The next message, waiting for it if there is none.
     async fn take(&mut self) -> anyhow::Result<Message>;
 
-    /// Says that a message was dealt with.
+    /// Confirms that the work on a message is done.
     async fn acknowledge(&mut self, message: &Message) -> anyhow::Result<()>;
 
     /// Takes over what the dead consumer took and never acknowledged.

@@ -13,14 +13,14 @@ use local_redis::{Leashed, LocalRedis, Server, Signal};
 use redis::{Connection, TypedCommands};
 use serde_json::{Value, json};
 
-/// Where the table stands for readers, between `<!-- compare -->` and `<!-- /compare -->`.
-const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+/// The page that shows the table, between `<!-- compare -->` and `<!-- /compare -->`.
+const LESSON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/6-list-or-stream.md");
 
 fn main() -> ExitCode {
     let beside_redis = [
         ("every_count", every_count as fn()),
         ("markdown_is_one_line_per_row", markdown_is_one_line_per_row),
-        ("the_readme_has_this_table", the_readme_has_this_table),
+        ("the_lesson_has_this_table", the_lesson_has_this_table),
         ("the_terminal_table_fits_80_columns", the_terminal_table_fits_80_columns),
         ("touches_only_its_own_prefix", touches_only_its_own_prefix),
         ("several_at_once_on_one_server", several_at_once_on_one_server),
@@ -112,9 +112,9 @@ fn markdown_is_one_line_per_row() {
     }
 }
 
-fn the_readme_has_this_table() {
-    let readme = std::fs::read_to_string(README).unwrap();
-    let (_, rest) = readme.split_once("<!-- compare -->\n").expect("no <!-- compare -->");
+fn the_lesson_has_this_table() {
+    let lesson = std::fs::read_to_string(LESSON).unwrap();
+    let (_, rest) = lesson.split_once("<!-- compare -->\n").expect("no <!-- compare -->");
     let (table, _) = rest.split_once("<!-- /compare -->").expect("no <!-- /compare -->");
     let printed = succeeds(&mut compare(&["--markdown"]));
     assert_eq!(cells(table.trim()), cells(text(&printed.stdout)));

@@ -12,14 +12,14 @@ pub const SERVICES: [&str; 3] = ["publisher", "subscriber", "pattern-subscriber"
 
 /// The binaries of other packages.
 ///
-/// Cargo tells a package's tests where its own binaries are, but not those of other packages,
-/// and `cargo test` may not even have built them. So they are built here, which takes no time
-/// when nothing has changed.
+/// Cargo tells a package's tests where its own binaries are, but not those of other packages, and
+/// `cargo test` may not even have built them. So this builds them, which is quick when nothing has
+/// changed.
 pub struct Binaries(HashMap<String, PathBuf>);
 
 impl Binaries {
-    /// Builds the binaries of these packages as this program was built, debug or release. What
-    /// cargo has to say about it goes to stderr.
+    /// Builds the binaries of these packages in this program's profile, debug or release. Compiler
+    /// messages go to stderr.
     ///
     /// # Errors
     ///
@@ -28,8 +28,8 @@ impl Binaries {
         run_cargo(of(packages).bins())
     }
 
-    /// The same for their examples. Apart, since these may use more than the binaries do, and all
-    /// would be compiled a second time for it.
+    /// Builds their examples. In a separate call, because examples may need more features, and then
+    /// everything would be compiled twice.
     ///
     /// # Errors
     ///
@@ -38,7 +38,7 @@ impl Binaries {
         run_cargo(of(packages).examples())
     }
 
-    /// The same for their benchmarks.
+    /// Builds their benchmarks.
     ///
     /// # Errors
     ///
@@ -67,8 +67,8 @@ fn of(packages: &[&str]) -> CargoBuild {
 
 fn run_cargo(build: CargoBuild) -> anyhow::Result<Binaries> {
     let mut cargo = build.into_command();
-    // Cargo has told us about our own package. Build scripts that look at such variables (ring's
-    // does) would take them for a change, here and again in the next build outside.
+    // Cargo sets these variables for our own package. Build scripts that read them (ring's does)
+    // would see a change and run again, here and in the next build outside.
     for (variable, _) in std::env::vars_os() {
         if variable.to_string_lossy().starts_with("CARGO_PKG_")
             || variable == "CARGO_MANIFEST_DIR"

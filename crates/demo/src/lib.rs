@@ -1,5 +1,4 @@
-//! Runs the services as processes: for the demo, for the tests of whole services, and to
-//! measure them.
+//! Builds the services and runs them as processes, for the demo, the tests and the benchmark.
 
 mod binaries;
 mod process;

@@ -45,7 +45,7 @@ Examples:
   cargo demo --interval 100ms --forever        many, until Ctrl+C
   cargo demo --redis-url redis://localhost     on a Redis that runs already";
 
-/// They fit sports and politics alike: the publisher picks at random for both.
+/// Each fits sports and politics, as the publisher picks at random for both.
 const HEADLINES: [&str; 4] = [
     "Late result surprises everyone.",
     "Both sides claim victory.",
@@ -53,7 +53,7 @@ const HEADLINES: [&str; 4] = [
     "Record turnout expected on Sunday.",
 ];
 
-/// What reaches the demo's one loop from its processes and from the keyboard.
+/// An event for the demo's main loop: from a process, or Ctrl+C.
 enum News {
     Line { from: usize, line: String },
     Log { from: usize, line: String },
@@ -67,7 +67,8 @@ const PUBLISHERS: [usize; 2] = [2, 3];
 const COLOURS: [AnsiColor; 4] =
     [AnsiColor::Cyan, AnsiColor::Yellow, AnsiColor::Green, AnsiColor::Magenta];
 
-/// Checked here, so that a slip is told before anything is built, and passed on as it is.
+/// Checked before the build, so that a typo is reported at once. The publisher gets the text
+/// unchanged.
 fn duration(text: &str) -> Result<String, humantime::DurationError> {
     humantime::parse_duration(text).map(|_| text.to_owned())
 }
@@ -79,7 +80,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<()> {
     eprintln!("Building the services ...");
     let binaries = Binaries::build(&SERVICES)?;
-    // Declared before the services and so dropped after them: nobody sees it go.
+    // Declared before the services, so it is dropped after them and none of them sees it go.
     let private_redis = match args.redis_url {
         Some(_) => None,
         None => Some(LocalRedis::start().context("cannot start a Redis for the demo")?),
@@ -98,10 +99,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let mut demo = Demo { heard, processes: Vec::new(), tally: Tally::default(), stopping: false };
     let start = |from: usize, service: &str, arguments: &[&str]| {
         let mut command = binaries.command(service)?;
-        // By the environment, as a URL may hold a password and arguments are for all to see.
+        // In the environment, because a URL may hold a password and other users can see arguments.
         command.args(arguments).env("REDIS_URL", &redis_url);
         if args.redis_url.is_none() {
-            // A password that is meant for another Redis.
+            // That password is for another Redis.
             command.env_remove("REDIS_PASSWORD_FILE");
         }
         start(from, command, &news)
@@ -110,7 +111,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     for (from, service) in [(0, "subscriber"), (1, "pattern-subscriber")] {
         demo.processes.push(start(from, service, &[])?);
     }
-    // Redis keeps nothing for later: who is not subscribed yet misses the first messages.
+    // Redis keeps no messages, so a late subscriber would miss the first ones.
     demo.show_until_subscribed()?;
     if demo.stopping {
         return demo.stop_subscribers();
@@ -147,14 +148,14 @@ impl Demo {
         Ok(())
     }
 
-    /// Shows what comes until these have ended, each as it should.
+    /// Prints all lines until these processes have ended. Each must end successfully.
     fn show_until_ended(&mut self, these: &[usize]) -> anyhow::Result<()> {
         let mut running = these.to_vec();
         while !running.is_empty() {
             if let News::Ended { from } = self.show_next()? {
                 ensure!(these.contains(&from), "{} ended too early", NAMES[from]);
                 let status = self.processes[from].leashed().wait(Duration::from_secs(5))?;
-                // Who gets the signal before it listens for signals is ended by it.
+                // Before its handler is installed, the signal itself ends a service.
                 let interrupted = self.stopping && status.signal() == Some(Signal::INT.as_raw());
                 ensure!(status.success() || interrupted, "{} failed: {status}", NAMES[from]);
                 running.retain(|&process| process != from);
@@ -172,8 +173,8 @@ impl Demo {
             }
             News::Log { from, line } => anstream::eprintln!("{} {line}", label(*from)),
             News::Ended { .. } => {}
-            // The services have process groups of their own: the terminal's Ctrl+C reaches only
-            // this program, which ends publishers before subscribers, and Redis last.
+            // Each service has its own process group, so the terminal's Ctrl+C reaches only this
+            // program. It ends the publishers first, then the subscribers, then Redis.
             News::CtrlC => {
                 self.stopping = true;
                 self.signal(&PUBLISHERS);
@@ -201,7 +202,7 @@ impl Demo {
 }
 
 fn start(from: usize, mut command: Command, news: &Sender<News>) -> anyhow::Result<Process> {
-    // The process has ended when both its pipes have: then nobody holds the reporter any more.
+    // Both pipes close when the process ends. Then the reporter is dropped, and reports the end.
     let stdout = Arc::new(Reporter { from, news: news.clone() });
     let stderr = stdout.clone();
     Process::start(
@@ -218,7 +219,7 @@ struct Reporter {
 
 impl Reporter {
     fn report(&self, news: News) {
-        // Nobody listens any more when the demo itself is ending.
+        // An error means that the demo is ending and no longer listens.
         let _ = self.news.send(news);
     }
 }

@@ -12,8 +12,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it. `heard` gets each line of its stdout, `logged` each of its stderr, on threads
-    /// of their own.
+    /// Starts the command. `heard` gets each line of stdout and `logged` each line of stderr, each
+    /// on its own thread.
     ///
     /// # Errors
     ///
@@ -36,10 +36,10 @@ impl Process {
         &mut self.leashed
     }
 
-    /// Waits until all that it said has been heard.
+    /// Waits until all its output has been read.
     pub fn hear_all(&mut self) {
         for reader in self.readers.drain(..) {
-            // A reader that panicked has said so already.
+            // A panic in a reader has already been printed.
             let _ = reader.join();
         }
     }

@@ -8,7 +8,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Takes note of a line, where it is about a message.
+    /// Counts the line if it reports a message.
     pub fn note(&mut self, line: &str) {
         if let Some(message) = published(line) {
             *self.published.entry(message).or_default() += 1;

@@ -1,4 +1,4 @@
-//! A Redis Cluster on this machine: for tests of what happens when parts of it go away.
+//! A Redis Cluster on this machine: for tests in which nodes fail.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -9,13 +9,13 @@ use tempfile::TempDir;
 
 use crate::{LocalRedis, PATIENCE, Server, free_port};
 
-/// How long a node waits for a sign of life before it takes another one for dead, in ms.
+/// After so many ms of silence a node counts as dead.
 pub(crate) const NODE_TIMEOUT: &str = "2000";
-/// `CLUSTER ADDSLOTSRANGE` and the hash of the keys know this many.
+/// The number of slots in every Redis Cluster.
 const SLOTS: usize = 16_384;
 
-/// Several `redis-server` that are one cluster, all killed when it is dropped. What they write
-/// down (who belongs to the cluster, which a restarted node must know) is in a temporary folder.
+/// Several `redis-server` that are one cluster, all killed when it is dropped. Their configuration
+/// files, which a restarted node needs to find the others, are in a temporary folder.
 pub struct LocalCluster {
     nodes: Vec<LocalRedis>,
     ids: Vec<String>,
@@ -24,9 +24,9 @@ pub struct LocalCluster {
 }
 
 impl LocalCluster {
-    /// Starts a cluster of so many primaries, which share the slots evenly, and so many replicas in
-    /// all, of one primary each in turn. The primaries come first. Returns when every node says
-    /// that the cluster is all right, and when the replicas follow.
+    /// Starts a cluster of `primaries`, which share the slots evenly, and `replicas` in all, spread
+    /// over the primaries in turn. The primaries have the lowest numbers. Returns when every node
+    /// reports a healthy cluster and the replicas follow.
     ///
     /// # Errors
     ///
@@ -45,7 +45,7 @@ impl LocalCluster {
                 ["--cluster-enabled", "yes"],
                 ["--cluster-node-timeout", NODE_TIMEOUT],
                 ["--cluster-port", &bus],
-                // Else a primary collects replicas for 5 s before it sends them anything.
+                // By default a primary waits 5 s for more replicas before it sends anything.
                 ["--repl-diskless-sync-delay", "0"],
                 ["--dir", dir],
             ];
@@ -61,7 +61,7 @@ impl LocalCluster {
         for number in 0..primaries {
             let (first, end) = (SLOTS * number / primaries, SLOTS * (number + 1) / primaries);
             self.ask(number, &format!("CLUSTER ADDSLOTSRANGE {first} {}", end - 1))?;
-            // Two primaries of the same epoch would have to sort that out first.
+            // Primaries with the same epoch would first have to resolve the conflict.
             self.ask(number, &format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1))?;
         }
         for node in &self.nodes[1..] {
@@ -79,8 +79,8 @@ impl LocalCluster {
         self.is_ok()
     }
 
-    /// Returns when every node says that the cluster is all right, when all agree who is a replica,
-    /// and when these follow. All nodes must be running.
+    /// Waits until every node reports a healthy cluster, all agree on the primaries, and the
+    /// replicas follow. All nodes must be running.
     ///
     /// # Errors
     ///
@@ -109,7 +109,7 @@ impl LocalCluster {
         self.nodes.len()
     }
 
-    /// One of the nodes: to kill, to stop and to restart it.
+    /// One node, to be killed, stopped or restarted.
     pub fn node(&mut self, number: usize) -> &mut LocalRedis {
         &mut self.nodes[number]
     }
@@ -119,14 +119,13 @@ impl LocalCluster {
         self.nodes[number].url()
     }
 
-    /// The addresses of all nodes, with commas between them.
+    /// The addresses of all nodes, separated by commas.
     pub fn urls(&self) -> String {
         let urls: Vec<_> = self.nodes.iter().map(LocalRedis::url).collect();
         urls.join(",")
     }
 
-    /// The number of the node that says that it owns the slot of this channel. During a failover
-    /// there may be none.
+    /// The number of the node that claims the channel's slot, or `None` during a failover.
     ///
     /// # Errors
     ///
@@ -134,7 +133,7 @@ impl LocalCluster {
     pub fn owner(&self, channel: &str) -> anyhow::Result<Option<usize>> {
         let slot = self.slot(channel)?;
         for number in 0..self.nodes.len() {
-            // Those that were killed or stopped say nothing.
+            // Killed and stopped nodes do not answer.
             let Ok(view) = self.ask(number, "CLUSTER NODES") else { continue };
             let myself = view.lines().find(|line| line.contains("myself,master"));
             if myself.is_some_and(|line| has_slot(line, slot)) {
@@ -163,8 +162,8 @@ impl LocalCluster {
         Ok(())
     }
 
-    /// Sends a command, in words, to one node; returns a text or a number as text, of a list the
-    /// last element.
+    /// Sends a command to one node and returns the answer as text. Of a list it returns the last
+    /// element.
     ///
     /// # Errors
     ///
@@ -197,7 +196,7 @@ impl LocalCluster {
     }
 }
 
-/// Of a line of `CLUSTER NODES`: who it is, and its slots, which stand from the ninth word on.
+/// The id and the slots (from the ninth word on) in a line of `CLUSTER NODES`.
 fn id_and_slots(line: &str) -> String {
     let mut words = line.split(' ');
     let id = words.next().unwrap_or_default();
@@ -213,11 +212,11 @@ fn has_slot(line: &str, slot: usize) -> bool {
     })
 }
 
-/// A client in a few lines, so that this crate needs none: each answer to a few commands.
+/// Sends one command. These few lines spare this crate a Redis client.
 fn ask(node: &LocalRedis, command: &str) -> anyhow::Result<String> {
     let context = || format!("{command} to port {}", node.port());
     let mut stream = TcpStream::connect(("127.0.0.1", node.port())).with_context(context)?;
-    // One that is stopped accepts and says nothing.
+    // A stopped node accepts connections and never answers.
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
     write!(stream, "{command}\r\n").with_context(context)?;
     read(&mut BufReader::new(stream)).with_context(context)

@@ -1,5 +1,4 @@
-//! What a program in the foreground of a terminal has to answer: Ctrl+C, a result, a pipe whose
-//! reader has gone.
+//! For programs in the foreground of a terminal: Ctrl+C, exit status, closed pipes.
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -7,8 +6,8 @@ use std::process::ExitCode;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// Calls `react` for each Ctrl+C (SIGINT) and each SIGTERM, on a thread of its own. From now on
-/// these signals no longer end the process by themselves.
+/// Calls `react` for each Ctrl+C (SIGINT) and each SIGTERM, on its own thread. From now on these
+/// signals no longer end the process by themselves.
 ///
 /// # Errors
 ///
@@ -19,8 +18,8 @@ pub fn on_ctrl_c(mut react: impl FnMut() + Send + 'static) -> std::io::Result<()
     Ok(())
 }
 
-/// Turns the result of a program into its exit status, and prints an error to stderr. A reader of
-/// stdout that has gone is no error.
+/// Turns the result of a program into its exit status, and prints an error to stderr. A closed
+/// stdout counts as success.
 pub fn exit_status(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -33,7 +32,7 @@ pub fn exit_status(result: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// Whether the reader of stdout has gone, as after `cargo demo | head -1`.
+/// Whether stdout was closed by its reader, as in `cargo demo | head -1`.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<std::io::Error>()

@@ -1,9 +1,9 @@
-//! A process that ends with its owner, also when the owner is killed and can't clean up.
+//! A process that ends with its owner, even if the owner is killed and can't clean up.
 //!
-//! A destructor does not run in a process that gets SIGKILL, and a parent-death signal follows
-//! the thread that spawned, not the process. So a watchdog stands beside: a shell that waits on a
-//! pipe whose other end only the owner holds. When the owner ends, in whatever way, the system
-//! closes the pipe, and the watchdog kills what it was told to.
+//! SIGKILL runs no destructors, and a parent-death signal watches the spawning thread, not the
+//! process. So each process gets a watchdog: a shell that reads from a pipe whose other end only
+//! the owner holds. However the owner ends, the system closes the pipe, and the watchdog kills the
+//! process.
 
 use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// Reads a process id, then waits: a second line says that all is well, the end of the pipe that
-/// the owner is gone. KILL, as a stopped process would not hear anything gentler; the whole
-/// group, with whatever the process has started itself.
+/// Reads a process id, then waits. A second line calls the watchdog off; the end of the pipe means
+/// that the owner is gone. It sends KILL because a stopped process reacts to nothing gentler, and
+/// to the whole group to include what the process has started.
 const WATCHDOG: &str = "read -r pid && { read -r done || kill -s KILL -- \"-$pid\"; }";
 
 /// A child process on a leash.
@@ -28,8 +28,8 @@ pub struct Leashed {
 }
 
 impl Leashed {
-    /// Starts the command in a process group of its own, so that a Ctrl+C in the terminal does
-    /// not reach it: its owner decides in which order things end.
+    /// Starts the command in its own process group. A Ctrl+C in the terminal does not reach it, so
+    /// the owner can end its processes in the right order.
     ///
     /// # Errors
     ///
@@ -64,16 +64,16 @@ impl Leashed {
         &mut self.child
     }
 
-    /// Sends a signal to the process and what it has started, as Ctrl+C in a terminal does. One
-    /// that has ended already is no error.
+    /// Sends a signal to the process and all it has started, as Ctrl+C in a terminal does. Does
+    /// nothing if it has already ended.
     pub fn signal(&mut self, signal: Signal) {
-        // Once it was waited for, the process id may be somebody else's.
+        // After a wait the system may give the process id to another process.
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = kill_process_group(Pid::from_child(&self.child), signal);
         }
     }
 
-    /// Waits for the end of the process, at most this long.
+    /// Waits until the process ends, at most this long.
     ///
     /// # Errors
     ///
@@ -85,13 +85,13 @@ impl Leashed {
                 self.call_off();
                 return Ok(status);
             }
-            // The standard library can wait for a process for ever or not at all.
+            // The standard library has no wait with a timeout.
             anyhow::ensure!(Instant::now() < deadline, "still running after {at_most:?}");
             std::thread::sleep(Duration::from_millis(2));
         }
     }
 
-    /// The process id may be somebody else's now: nobody must be killed by it any more.
+    /// Stops the watchdog. The system may soon give the process id to another process.
     fn call_off(&mut self) {
         // An error means that the watchdog has been called off before.
         let _ = writeln!(self.pipe, "done");
@@ -101,12 +101,11 @@ impl Leashed {
 
 /// Undoes an inherited "ignore SIGINT" for the programs that are started from here.
 ///
-/// A shell starts `cargo test &` with SIGINT ignored, and a program passes that on to all it
-/// starts: those without a handler of their own would never end by Ctrl+C. Handlers are not
-/// passed on. So with a handler here, even one that does nothing, children get the default.
+/// A script starts `cargo test &` with SIGINT ignored, and children inherit that: programs without
+/// a handler would never end by Ctrl+C. Handlers are not inherited. So with a handler here, even
+/// one that does nothing, children start with the default.
 fn let_children_end_by_ctrl_c() {
-    // A shell that sends itself SIGINT survives only if it is ignored. In its own group, as the
-    // rest of this one is none of its business.
+    // A shell that sends itself SIGINT survives only if SIGINT is ignored.
     let probe = Command::new("sh").args(["-c", "kill -s INT $$"]).process_group(0).status();
     if probe.is_ok_and(|status| status.signal().is_none()) {
         // An error leaves things as they were.

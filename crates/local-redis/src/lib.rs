@@ -1,4 +1,4 @@
-//! A Redis without Docker: `cargo redis` in a terminal, and private ones for demo and tests.
+//! A Redis without Docker: `cargo redis` in a terminal, private servers for the demo and the tests.
 //!
 //! [`LocalRedis::start`] takes `redis-server` or `valkey-server` from the PATH, and where there
 //! is none the stand-in `meebis`, which it installs into the target folder the first time. Each

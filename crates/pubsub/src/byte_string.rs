@@ -53,6 +53,12 @@ impl From<Bytes> for ByteString {
     }
 }
 
+impl From<ByteString> for Bytes {
+    fn from(string: ByteString) -> Self {
+        string.0
+    }
+}
+
 impl From<Vec<u8>> for ByteString {
     fn from(bytes: Vec<u8>) -> Self {
         ByteString(bytes.into())

@@ -207,6 +207,11 @@ fn all(errors: &[Error]) -> String {
     errors.join("; ")
 }
 
+/// Whether the connection ends with this error: then the link knows more about it.
+pub(crate) fn is_the_end(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse)
+}
+
 /// Redis repeats the arguments of a command that it does not know, and the arguments of HELLO
 /// include the password.
 pub(crate) fn is_unknown_command(error: &RedisError) -> bool {
@@ -219,7 +224,8 @@ pub(crate) fn is_unknown_command(error: &RedisError) -> bool {
 pub(crate) fn said(error: &RedisError) -> String {
     let said = match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
-        _ => error.to_string(),
+        // The kind of the error means nothing to a reader.
+        _ => error.to_string().trim_end_matches(" - UnexpectedReturnType").to_owned(),
     };
     said.replace(char::is_control, " ")
 }

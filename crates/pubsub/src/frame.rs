@@ -13,7 +13,7 @@ const MAX_VALUES: usize = 1_000_000;
 /// The redis crate refuses more, too.
 const MAX_DEPTH: usize = 100;
 /// Lines hold numbers, states and error messages. Names and payloads are strings.
-const MAX_LINE: usize = 64 * 1024;
+pub(crate) const MAX_LINE: usize = 64 * 1024;
 
 /// Why a connection cannot go on. The other side is called "it": the error names the address.
 pub(crate) type Reason = &'static str;
@@ -43,6 +43,12 @@ impl Frame {
         self.length == 0
     }
 
+    /// What it holds on to, in bytes.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> usize {
+        self.line.capacity() + self.values.capacity() * size_of::<usize>()
+    }
+
     /// Returns how many of these bytes belong to the frame. If it ends among them, the next one
     /// begins after them.
     pub(crate) fn follow(&mut self, bytes: &[u8]) -> Result<usize, Reason> {
@@ -64,7 +70,7 @@ impl Frame {
             }
             at += taken;
             self.length += taken;
-            if self.length > MAX_BYTES {
+            if self.length > MAX_BYTES + MAX_LINE {
                 return Err(TOO_LARGE);
             }
             if value_ends && self.frame_ends() {

@@ -95,10 +95,10 @@ impl Queue {
         let is_message = |waiting: &Waiting| waiting.event.message_bytes().is_some();
         let from = self.waiting.iter().rposition(is_message).map_or(0, |last| last + 1);
         let is_loss = |waiting: &Waiting| matches!(waiting.event, Event::Disconnected { .. });
-        if !self.waiting.range(from..).any(is_loss) {
-            return;
-        }
-        for waiting in self.waiting.split_off(from) {
+        // What comes before it belongs to an outage whose beginning was read.
+        let Some(first) = self.waiting.range(from..).position(is_loss) else { return };
+        let mut refused = Vec::new();
+        for waiting in self.waiting.split_off(from + first) {
             match waiting.event {
                 Event::Disconnected { .. } => {}
                 Event::Reconnected { gap, attempts } => {
@@ -107,8 +107,14 @@ impl Queue {
                 }
                 Event::Missed { count } => self.miss(count),
                 // This outage will report them again.
-                Event::Refused { .. } | Event::PRefused { .. } => {}
+                Event::Refused { channel: name, .. } | Event::PRefused { pattern: name, .. } => {
+                    refused.push(name);
+                }
                 _ if waiting.repeated => {}
+                // It was allowed again, and this outage will report that again, too.
+                Event::Subscribe { channel: ref name, .. }
+                | Event::PSubscribe { pattern: ref name, .. }
+                    if refused.contains(name) => {}
                 _ => self.waiting.push_back(waiting),
             }
         }
@@ -388,6 +394,32 @@ mod tests {
             })
             .collect();
         assert_eq!(gaps, [1, 2, 3]);
+    }
+
+    #[test]
+    fn an_outage_that_is_half_read_keeps_its_end() {
+        let mut queue = bounded(10, 1000);
+        outage(&mut queue, 1);
+        assert_eq!(queue.pop(), Some(disconnected()));
+        for seconds in [2, 3] {
+            outage(&mut queue, seconds);
+        }
+        let confirmed = [subscribed("a"), subscribed("b")];
+        let first = [reconnected(1, 2)].into_iter().chain(confirmed.clone());
+        let merged = [disconnected(), reconnected(5, 4)].into_iter().chain(confirmed);
+        assert_eq!(drain(&mut queue), first.chain(merged).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn stays_small_if_each_outage_ends_with_a_refusal_that_is_taken_back() {
+        let mut queue = bounded(10, 1000);
+        for _ in 0..1000 {
+            queue.push(disconnected());
+            let refused = Event::Refused { channel: "a".into(), reason: "NOPERM".into() };
+            queue.reconnected(Duration::from_secs(1), 1, vec![refused]);
+            queue.push(subscribed("a"));
+        }
+        assert_eq!(queue.waiting.len(), 4);
     }
 
     #[test]

@@ -6,16 +6,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Cmd, FromRedisValue, PushInfo, PushKind, RedisError, RedisResult,
-};
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, PushInfo, RedisError, RedisResult};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::address::Address;
 use crate::answer::confirmed_as_array;
-use crate::error::said;
+use crate::error::{is_the_end, said};
 use crate::gate::Gate;
 use crate::kind::Kind;
 use crate::role::Role;
@@ -53,16 +51,21 @@ struct Signs {
     broken: Arc<OnceLock<&'static str>>,
 }
 
+struct NotifyWhenDropped(Arc<Signs>);
+
+impl Drop for NotifyWhenDropped {
+    fn drop(&mut self) {
+        self.0.closed.notify_one();
+    }
+}
+
 impl Link {
     /// Connects and logs in, within [`CONNECT_TIMEOUT`]. Events go to `gate`, on the task that
     /// reads from the socket.
     pub(crate) async fn connect(address: &Address, gate: Arc<Gate>) -> Result<Link, Error> {
         match timeout(CONNECT_TIMEOUT, Link::connect_in_time(address, gate)).await {
             Ok(result) => result,
-            Err(_) => Err(Error::Unreachable {
-                address: address.shown.clone(),
-                reason: format!("no answer within {CONNECT_TIMEOUT:?}"),
-            }),
+            Err(_) => Err(no_answer(address)),
         }
     }
 
@@ -86,10 +89,6 @@ impl Link {
             .set_connection_timeout(None)
             .set_response_timeout(None)
             .set_push_sender(move |push: PushInfo| {
-                if push.kind == PushKind::Disconnection {
-                    told.closed.notify_one();
-                    return Ok::<(), std::fmt::Error>(());
-                }
                 match Event::confirmation(push) {
                     Ok(event) => {
                         told.confirmations.fetch_add(1, Ordering::Relaxed);
@@ -97,7 +96,7 @@ impl Link {
                     }
                     Err(push) => tracing::debug!(kind = %push.kind, "ignored a push of Redis"),
                 }
-                Ok(())
+                Ok::<(), std::fmt::Error>(())
             });
         let settings = address.info.redis_settings();
         let connecting =
@@ -105,7 +104,12 @@ impl Link {
         let (mut connection, task) = MultiplexedConnection::new_with_config(settings, tap, config)
             .await
             .map_err(connecting)?;
-        let _task = AbortOnDropHandle::new(tokio::spawn(task));
+        // However the task ends: the crate reports some errors of the socket to nobody.
+        let ended = NotifyWhenDropped(signs.clone());
+        let _task = AbortOnDropHandle::new(tokio::spawn(async move {
+            let _ended = ended;
+            task.await;
+        }));
         let role = Role::ask(&mut connection).await.map_err(connecting)?;
         if role == Role::Sentinel {
             return Err(Error::Sentinel { address: address.shown.clone() });
@@ -184,7 +188,7 @@ impl Link {
             let ping = redis::cmd("PING");
             match timeout(PING_TIMEOUT, ping.exec_async(&mut self.connection())).await {
                 // The crate's task has noticed it, too, and knows why.
-                Ok(Err(error)) if error.is_io_error() => std::future::pending().await,
+                Ok(Err(error)) if is_the_end(&error) => std::future::pending().await,
                 // An error is an answer: Redis is there, and this user may not PING. Answer or
                 // not, bytes have arrived: the answer may be behind a message of 500 MB.
                 _ if self.0.signs.arrivals.last() > alive => {}
@@ -195,6 +199,12 @@ impl Link {
             }
         }
     }
+}
+
+/// Nothing came within [`CONNECT_TIMEOUT`].
+pub(crate) fn no_answer(address: &Address) -> Error {
+    let reason = format!("no answer within {CONNECT_TIMEOUT:?}");
+    Error::Unreachable { address: address.shown.clone(), reason }
 }
 
 fn as_bytes(names: &[ByteString]) -> Vec<&[u8]> {
@@ -214,7 +224,7 @@ impl Loss {
 
     /// The error of a command that is the end of the connection.
     pub(crate) fn by(error: &RedisError) -> Loss {
-        if error.is_io_error() { Loss::closed() } else { Loss::now(said(error)) }
+        if is_the_end(error) { Loss::closed() } else { Loss::now(said(error)) }
     }
 
     fn closed() -> Loss {

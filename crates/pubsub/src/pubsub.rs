@@ -12,7 +12,7 @@ use crate::cluster::ShardSubscriptions;
 use crate::inbox::{Bounds, Inbox};
 use crate::kind::Kind;
 use crate::subscriptions::{Command, Subscriptions};
-use crate::task::Task;
+use crate::task::{Closing, Task};
 use crate::{ByteString, Error, Event, Stats};
 
 /// A subscriber: the counterpart of redis-py's `pubsub()`.
@@ -104,12 +104,35 @@ impl PubSubBuilder {
         let addresses = Addresses::parse(&self.url)?;
         let task = if self.sharded {
             let task = ShardSubscriptions::connect(addresses, inbox.clone(), asked).await?;
-            Task::spawn(|closing| task.run(closing))
+            spawn(&inbox, |closing| task.run(closing))
         } else {
             let task = Subscriptions::connect(addresses, inbox.clone(), self.bounds, asked).await?;
-            Task::spawn(|closing| task.run(closing))
+            spawn(&inbox, |closing| task.run(closing))
         };
         Ok(PubSub(Arc::new(Client { inbox, commands, task, sharded: self.sharded })))
+    }
+}
+
+/// Spawns the task that fills the inbox. The streams end with it, also if it panics.
+fn spawn<Running>(inbox: &Arc<Inbox>, run: impl FnOnce(Closing) -> Running) -> Task
+where
+    Running: Future<Output = ()> + Send + 'static,
+{
+    let closes = CloseWhenDropped(inbox.clone());
+    Task::spawn(|closing| {
+        let running = run(closing);
+        async move {
+            let _closes = closes;
+            running.await;
+        }
+    })
+}
+
+struct CloseWhenDropped(Arc<Inbox>);
+
+impl Drop for CloseWhenDropped {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
@@ -280,5 +303,38 @@ impl Stream for Events {
 impl Drop for Events {
     fn drop(&mut self) {
         self.client.inbox.forget(self.reader);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// A client whose task does this.
+    fn client(run: impl Future<Output = ()> + Send + 'static) -> PubSub {
+        let inbox = Arc::new(Inbox::new(Bounds::default()));
+        // Nobody takes the commands, as after a panic in the task.
+        let (commands, _) = mpsc::channel(1);
+        let task = spawn(&inbox, |_closing| run);
+        PubSub(Arc::new(Client { inbox, commands, task, sharded: false }))
+    }
+
+    #[tokio::test]
+    async fn streams_end_when_the_task_panics() {
+        let (panic_now, now) = oneshot::channel::<()>();
+        let client = client(async {
+            now.await.unwrap();
+            panic!("on purpose");
+        });
+        let mut events = client.listen();
+        assert_eq!(events.next().now_or_never(), None);
+        panic_now.send(()).unwrap();
+        let second = Duration::from_secs(1);
+        assert_eq!(tokio::time::timeout(second, events.next()).await, Ok(None));
+        assert_eq!(client.get_message(second).await, None);
+        assert_eq!(client.subscribe(["a"]).await, Err(Error::Closed));
+        tokio::time::timeout(second, client.close()).await.unwrap();
     }
 }

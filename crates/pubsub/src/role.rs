@@ -2,9 +2,11 @@
 
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisResult, Value};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::link::{Link, Loss, PING_EVERY};
+use crate::Error;
+use crate::address::Address;
+use crate::link::{Link, Loss, PING_EVERY, no_answer};
 
 /// What a server says of itself when a connection is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,8 +91,17 @@ impl Hearing {
         }
     }
 
+    /// Fails if the server is deaf, or has not said so by the `deadline`.
+    pub(crate) async fn check(mut self, address: &Address, deadline: Instant) -> Result<(), Error> {
+        match timeout_at(deadline, self.deafness()).await {
+            Ok(None) => Ok(()),
+            Ok(Some(reason)) => Err(Error::Deaf { address: address.shown.clone(), reason }),
+            Err(_) => Err(no_answer(address)),
+        }
+    }
+
     /// Why the server gets no messages from the others, as far as it says so.
-    pub(crate) async fn deafness(&mut self) -> Option<String> {
+    async fn deafness(&mut self) -> Option<String> {
         if let Role::Node { .. } = self.link.role() {
             let info = self.ask(redis::cmd("CLUSTER").arg("INFO")).await?;
             return has_lost_its_cluster(text(&info)?)

@@ -11,11 +11,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::address::Address;
 use crate::addresses::Addresses;
 use crate::answer::{Answer, ask_for_each};
-use crate::error::said;
+use crate::error::{is_the_end, said};
 use crate::gate::Gate;
 use crate::inbox::{Bounds, Inbox};
 use crate::kind::{Kind, quoted};
-use crate::link::{Link, Loss};
+use crate::link::{CONNECT_TIMEOUT, Link, Loss};
 use crate::outage::{Backoff, LONGEST_DELAY, Outages};
 use crate::role::Hearing;
 use crate::task::Closing;
@@ -105,8 +105,6 @@ impl Subscriptions {
     }
 
     pub(crate) async fn run(mut self, mut closing: Closing) {
-        // Also if this task panics: whoever listens must not wait for ever.
-        let _closes = CloseWhenDropped(self.inbox.clone());
         tokio::select! {
             () = closing.begins() => {}
             () = self.stay_subscribed() => {}
@@ -325,14 +323,6 @@ impl Subscriptions {
     }
 }
 
-pub(crate) struct CloseWhenDropped(pub(crate) Arc<Inbox>);
-
-impl Drop for CloseWhenDropped {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
 async fn execute(link: &Link, command: &Command) -> Result<(), Error> {
     let Command { subscribe, kind, names, .. } = command;
     let result = match (names.is_empty(), subscribe) {
@@ -344,7 +334,7 @@ async fn execute(link: &Link, command: &Command) -> Result<(), Error> {
     match result {
         Ok(()) => Ok(()),
         // The connection is lost: the command waits for the next one.
-        Err(error) if error.is_io_error() => std::future::pending().await,
+        Err(error) if is_the_end(&error) => std::future::pending().await,
         Err(error) => {
             let verb = if *subscribe { kind.subscribe() } else { kind.unsubscribe() };
             Err(Error::Command { command: verb, names: quoted(names), reason: said(&error) })
@@ -359,11 +349,12 @@ async fn connect(
     deaf_too: bool,
 ) -> Result<(Link, Arc<Gate>), Error> {
     let gate = Arc::new(Gate::holding(bounds, move |events| inbox.push_all(events)));
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
     let link = Link::connect(&address, gate.clone()).await?;
-    match Hearing::of(&link).deafness().await {
-        Some(reason) if !deaf_too => Err(Error::Deaf { address: address.shown, reason }),
-        _ => Ok((link, gate)),
+    if !deaf_too {
+        Hearing::of(&link).check(&address, deadline).await?;
     }
+    Ok((link, gate))
 }
 
 /// One attempt. Subscribing is part of it: a connection that can't subscribe any more would stay

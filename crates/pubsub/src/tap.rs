@@ -122,6 +122,21 @@ where
         }
         Ok(())
     }
+
+    /// Returns how much of a message is missing.
+    ///
+    /// For a large message the buffer grows to an eighth of it, a quarter, a half, and so on, never
+    /// to more than four times what has arrived: a message can claim any length. In all, growing
+    /// copies half of the message at most.
+    fn make_room(&mut self) -> usize {
+        let arrived = self.buffer.len();
+        let mut size = self.needed + READ / 4;
+        while size > 4 * arrived {
+            size /= 2;
+        }
+        self.buffer.reserve((size.saturating_sub(arrived)).max(READ / 4));
+        self.needed.saturating_sub(arrived)
+    }
 }
 
 impl<S, D> AsyncRead for Tap<S, D>
@@ -161,10 +176,7 @@ where
             if tap.passing > 0 {
                 continue;
             }
-            // Moves what is left to the front, or doubles the buffer: it grows with what has
-            // arrived, not with what a message says of its length.
-            tap.buffer.reserve(READ / 4);
-            let missing = tap.needed.saturating_sub(tap.buffer.len());
+            let missing = tap.make_room();
             let mut room = (&mut tap.buffer).limit(missing.max(READ));
             if ready!(poll_read_buf(Pin::new(&mut tap.stream), context, &mut room))? == 0 {
                 return Poll::Ready(Ok(()));

@@ -10,7 +10,7 @@ pub(crate) struct Task {
     abort: AbortHandle,
 }
 
-/// The task's side. Dropped when the task ends, however it ends.
+/// The task's side.
 pub(crate) struct Closing(watch::Receiver<bool>);
 
 impl Closing {
@@ -27,7 +27,13 @@ impl Task {
         Running: Future<Output = ()> + Send + 'static,
     {
         let (closing, begins) = watch::channel(false);
-        let abort = tokio::spawn(run(Closing(begins))).abort_handle();
+        let running = run(Closing(begins.clone()));
+        let task = async move {
+            // Dropped last: then the connection is gone, too.
+            let _ended = begins;
+            running.await;
+        };
+        let abort = tokio::spawn(task).abort_handle();
         Task { closing: Arc::new(closing), abort }
     }
 

@@ -1,4 +1,4 @@
-//! What the README's table "Python beside Rust" says of the redis crate alone.
+//! What the table in docs/reference.md says of the redis crate alone.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -1,4 +1,4 @@
-//! The README's table of patterns, every cell of it asked of a Redis.
+//! The table of patterns in lesson 3, every cell of it asked of a Redis.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -10,8 +10,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use local_redis::{LocalRedis, PATIENCE};
 use pubsub::{Event, PubSub, Publisher};
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
-const SECTION: &str = "## Patterns";
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/3-patterns.md");
+const SECTION: &str = "## What a pattern matches";
 const HEADER: [&str; 2] = ["| pattern | matches | does not match |", "|---|---|---|"];
 /// How a cell names the channel that no code span can show.
 const EMPTY_NAME: &str = "the empty name";

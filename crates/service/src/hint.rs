@@ -19,7 +19,9 @@ fn hint_for(error: &Error) -> Option<Cow<'static, str>> {
         Error::NotResp3 { reason, .. } if reason.contains("HELLO") => {
             "use Redis 6 or later; a proxy in between must pass on HELLO 3"
         }
-        Error::NotResp3 { .. } => TLS,
+        // The first byte of a TLS alert is none of Redis's. Whoever announces too much, or answers
+        // out of turn, speaks another language than TLS.
+        Error::NotResp3 { reason, .. } if reason == "it does not answer as Redis does" => TLS,
         Error::Unreachable { reason, .. } if reason.contains("closed") => TLS,
         Error::Unreachable { address, .. } => return Some(nobody_at(address).into()),
         Error::Refused { reason, .. } if reason.starts_with("NOAUTH") => {

@@ -1,9 +1,9 @@
 use std::io::{self, Write};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use pubsub::Event;
 use pubsub::escape::{is_dangerous, is_plain};
-use serde::ser::{self, Serialize, SerializeMap};
+use pubsub::{ByteString, Event};
+use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
@@ -17,102 +17,103 @@ use serde_json::ser::Formatter;
 ///
 /// When `out` can't be written to.
 pub fn json(event: &Event, out: &mut impl Write) -> io::Result<()> {
-    Json(event).serialize(&mut Serializer::with_formatter(&mut *out, SafeFormatter))?;
-    out.write_all(b"\n")
-}
-
-struct Json<'a>(&'a Event);
-
-impl Serialize for Json<'_> {
-    fn serialize<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        match self.0 {
-            Event::Subscribe { channel, count } => {
-                confirmation(&mut map, "subscribe", None, Some(channel), *count)?;
-            }
-            Event::PSubscribe { pattern, count } => {
-                confirmation(&mut map, "psubscribe", Some(pattern), None, *count)?;
-            }
-            Event::Unsubscribe { channel, count } => {
-                confirmation(&mut map, "unsubscribe", None, Some(channel), *count)?;
-            }
-            Event::PUnsubscribe { pattern, count } => {
-                confirmation(&mut map, "punsubscribe", Some(pattern), None, *count)?;
-            }
-            Event::Message { channel, payload } => {
-                kind_and_names(&mut map, "message", None, Some(channel))?;
-                bytes(&mut map, "data", "data_base64", payload)?;
-            }
-            Event::PMessage { pattern, channel, payload } => {
-                kind_and_names(&mut map, "pmessage", Some(pattern), Some(channel))?;
-                bytes(&mut map, "data", "data_base64", payload)?;
-            }
-            Event::Refused { channel, reason } => {
-                kind_and_names(&mut map, "refused", None, Some(channel))?;
-                map.serialize_entry("reason", reason)?;
-            }
-            Event::PRefused { pattern, reason } => {
-                kind_and_names(&mut map, "refused", Some(pattern), None)?;
-                map.serialize_entry("reason", reason)?;
-            }
-            Event::Missed { count } => {
-                map.serialize_entry("type", "missed")?;
-                map.serialize_entry("count", count)?;
-            }
-            Event::Disconnected { reason } => {
-                map.serialize_entry("type", "disconnected")?;
-                map.serialize_entry("reason", reason)?;
-            }
-            Event::Reconnected { gap, attempts } => {
-                map.serialize_entry("type", "reconnected")?;
-                map.serialize_entry("gap_ms", &gap.as_millis())?;
-                map.serialize_entry("attempts", attempts)?;
-            }
-            // Only a later version of crates/pubsub has others.
-            _ => map.serialize_entry("type", "unknown")?,
+    match event {
+        Event::Subscribe { channel, count } => {
+            begin(out, "subscribe", None, Some(channel))?;
+            write!(out, ",\"data\":{count}")?;
         }
-        map.end()
+        Event::PSubscribe { pattern, count } => {
+            begin(out, "psubscribe", Some(pattern), None)?;
+            write!(out, ",\"data\":{count}")?;
+        }
+        Event::Unsubscribe { channel, count } => {
+            begin(out, "unsubscribe", None, Some(channel))?;
+            write!(out, ",\"data\":{count}")?;
+        }
+        Event::PUnsubscribe { pattern, count } => {
+            begin(out, "punsubscribe", Some(pattern), None)?;
+            write!(out, ",\"data\":{count}")?;
+        }
+        Event::Message { channel, payload } => {
+            begin(out, "message", None, Some(channel))?;
+            bytes(out, "data", Some(payload))?;
+        }
+        Event::PMessage { pattern, channel, payload } => {
+            begin(out, "pmessage", Some(pattern), Some(channel))?;
+            bytes(out, "data", Some(payload))?;
+        }
+        Event::Refused { channel, reason } => {
+            begin(out, "refused", None, Some(channel))?;
+            text(out, "reason", reason)?;
+        }
+        Event::PRefused { pattern, reason } => {
+            begin(out, "refused", Some(pattern), None)?;
+            text(out, "reason", reason)?;
+        }
+        Event::Missed { count } => write!(out, "{{\"type\":\"missed\",\"count\":{count}")?,
+        Event::Disconnected { reason } => {
+            out.write_all(b"{\"type\":\"disconnected\"")?;
+            text(out, "reason", reason)?;
+        }
+        Event::Reconnected { gap, attempts } => {
+            let gap = gap.as_millis();
+            let fields = format_args!("\"gap_ms\":{gap},\"attempts\":{attempts}");
+            write!(out, "{{\"type\":\"reconnected\",{fields}")?;
+        }
+        // Only a later version of crates/pubsub has others.
+        _ => out.write_all(b"{\"type\":\"unknown\"")?,
     }
+    out.write_all(b"}\n")
 }
 
-fn confirmation<M: SerializeMap>(
-    map: &mut M,
+/// Writes what most lines begin with. The brace stays open.
+fn begin(
+    out: &mut impl Write,
     kind: &str,
-    pattern: Option<&[u8]>,
-    channel: Option<&[u8]>,
-    count: u64,
-) -> Result<(), M::Error> {
-    kind_and_names(map, kind, pattern, channel)?;
-    map.serialize_entry("data", &count)
+    pattern: Option<&ByteString>,
+    channel: Option<&ByteString>,
+) -> io::Result<()> {
+    out.write_all(b"{\"type\":\"")?;
+    out.write_all(kind.as_bytes())?;
+    out.write_all(b"\"")?;
+    bytes(out, "pattern", pattern)?;
+    bytes(out, "channel", channel)
 }
 
-fn kind_and_names<M: SerializeMap>(
-    map: &mut M,
-    kind: &str,
-    pattern: Option<&[u8]>,
-    channel: Option<&[u8]>,
-) -> Result<(), M::Error> {
-    map.serialize_entry("type", kind)?;
-    match pattern {
-        Some(pattern) => bytes(map, "pattern", "pattern_base64", pattern)?,
-        None => map.serialize_entry("pattern", &())?,
+fn bytes(out: &mut impl Write, key: &str, value: Option<&ByteString>) -> io::Result<()> {
+    let Some(value) = value else {
+        begin_field(out, key, "")?;
+        return out.write_all(b"null");
+    };
+    if let Ok(value) = str::from_utf8(value) {
+        return text(out, key, value);
     }
-    match channel {
-        Some(channel) => bytes(map, "channel", "channel_base64", channel),
-        None => map.serialize_entry("channel", &()),
-    }
+    begin_field(out, key, "_base64")?;
+    string(out, &BASE64_STANDARD.encode(value))
 }
 
-fn bytes<M: SerializeMap>(
-    map: &mut M,
-    key: &str,
-    base64_key: &str,
-    bytes: &[u8],
-) -> Result<(), M::Error> {
-    match str::from_utf8(bytes) {
-        Ok(text) => map.serialize_entry(key, text),
-        Err(_) => map.serialize_entry(base64_key, &BASE64_STANDARD.encode(bytes)),
+fn text(out: &mut impl Write, key: &str, value: &str) -> io::Result<()> {
+    begin_field(out, key, "")?;
+    string(out, value)
+}
+
+fn begin_field(out: &mut impl Write, key: &str, suffix: &str) -> io::Result<()> {
+    for part in [",\"", key, suffix, "\":"] {
+        out.write_all(part.as_bytes())?;
     }
+    Ok(())
+}
+
+fn string(out: &mut impl Write, text: &str) -> io::Result<()> {
+    // Nothing to escape, as in most messages: serde_json would look at each character.
+    let needs_no_escape = is_plain(text.as_bytes())
+        && text.bytes().fold(true, |none, byte| none & (byte != b'"') & (byte != b'\\'));
+    if !needs_no_escape {
+        return Ok(text.serialize(&mut Serializer::with_formatter(out, SafeFormatter))?);
+    }
+    out.write_all(b"\"")?;
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\"")
 }
 
 /// JSON allows a few characters that a terminal would obey. Escaped they mean the same to every

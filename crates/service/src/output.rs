@@ -52,14 +52,18 @@ impl Output {
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         BEHIND.store(true, Ordering::Relaxed);
-        self.0.write(bytes)
+        self.0.write(bytes).map_err(cannot_write)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()?;
+        self.0.flush().map_err(cannot_write)?;
         BEHIND.store(false, Ordering::Relaxed);
         Ok(())
     }
+}
+
+fn cannot_write(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write to stdout: {error}"))
 }
 
 /// Whether something was printed that stdout did not take yet.

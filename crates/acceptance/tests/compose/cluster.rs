@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use crate::Test;
-use crate::readme;
 use crate::stack::{CLUSTER, Stack, comes, done};
 use acceptance::PATIENCE;
 
@@ -12,7 +11,18 @@ pub const TESTS: &[Test] =
 
 fn the_services_survive_the_death_of_a_primary() {
     let stack = Stack::built(CLUSTER);
-    readme::failover(&stack);
+    done(&mut stack.compose(&["up", "--detach"]));
+    for channel in ["orders", "payments", "users"] {
+        let confirmed = format!("Subscribed successfully to '{channel}'.");
+        comes(&stack.output("subscriber"), &confirmed);
+        receives(&stack, channel, "Here");
+    }
+    // Of a name with braces only the part inside counts, as an exercise of the lesson says.
+    for channel in ["orders", "{orders}:eu", "{orders}:us"] {
+        assert_eq!(node(&stack, "redis-2", &["cluster", "keyslot", channel]).trim(), "105");
+    }
+    done(&mut stack.compose(&["kill", "redis-1"]));
+    stack.output("subscriber").logs("connected again to Redis at ");
     let new_owner = owner(&stack, "redis-2", "orders");
     assert_ne!(new_owner, "redis-1");
     for channel in ["orders", "payments", "users"] {
@@ -38,7 +48,7 @@ fn the_services_survive_the_death_of_a_primary() {
 #[track_caller]
 fn receives(stack: &Stack, channel: &str, message: &str) {
     // With what it depends on, Compose would start the dead node again.
-    let publisher = ["--no-deps", "publisher", "publisher", "--sharded", channel];
+    let publisher = ["--no-deps", "publisher", "--sharded", channel];
     let published = stack.run(&[&publisher[..], &["--message", message, "--count", "1"]].concat());
     let published = published.end().with(0);
     assert_eq!(published.stdout.last().unwrap(), &format!("Published: {message} (1 receiver)"));

@@ -34,7 +34,7 @@ pub fn up() -> Stack {
 }
 
 /// As a person does before the first `up`. Once, as the tests run beside each other.
-fn make_passwords() {
+pub fn make_passwords() {
     static MADE: OnceLock<()> = OnceLock::new();
     MADE.get_or_init(|| {
         let make = || done(&mut Command::new(root().join("acl/make-passwords.sh")));

@@ -1,4 +1,5 @@
-//! docker-compose.yml, its overlay and docker-compose.cluster.yml on a real engine, as a person would use them.
+//! docker-compose.yml, its overlay and docker-compose.cluster.yml on a real engine, as a person
+//! uses them, and the lessons about them.
 //!
 //! ```console
 //! $ cargo test -p acceptance --test compose
@@ -12,9 +13,10 @@
 mod cluster;
 mod confined;
 mod least_privilege;
-mod readme;
+mod pages;
 mod running;
 mod stack;
+mod steps;
 
 use std::process::ExitCode;
 
@@ -35,7 +37,13 @@ fn main() -> ExitCode {
             Ok(())
         })
     };
-    let tests =
-        [running::TESTS, confined::TESTS, least_privilege::TESTS, readme::TESTS, cluster::TESTS];
+    let tests = [
+        running::TESTS,
+        confined::TESTS,
+        least_privilege::TESTS,
+        cluster::TESTS,
+        steps::TESTS,
+        pages::TESTS,
+    ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().map(trial).collect()).exit_code()
 }

@@ -67,7 +67,7 @@ fn each_of_three_gets_every_message() {
         comes(subscriber, "Subscribed successfully to 'notifications'.");
     }
 
-    let publisher = ["publisher", "publisher", "--count", "20", "--interval", "10ms"];
+    let publisher = ["publisher", "--count", "20", "--interval", "10ms"];
     let publisher = stack.run(&publisher).end().with(0);
     assert_eq!(publisher.stdout.len(), 21);
     for line in &publisher.stdout[1..] {
@@ -142,6 +142,6 @@ fn down_leaves_nothing() {
 /// Publishes one message, by a publisher of its own, and returns what that says about it.
 #[track_caller]
 fn publish(stack: &Stack, channel: &str, message: &str) -> String {
-    let publisher = ["publisher", "publisher", channel, "--message", message, "--count", "1"];
+    let publisher = ["publisher", channel, "--message", message, "--count", "1"];
     stack.run(&publisher).end().with(0).stdout[1].clone()
 }

@@ -83,9 +83,19 @@ impl Stack {
 
     /// `docker compose` with these arguments, for this project.
     pub fn compose(&self, arguments: &[&str]) -> Command {
+        self.compose_files(self.files.iter().copied(), arguments)
+    }
+
+    /// The same with other files, which may be in another folder.
+    pub fn compose_files<'a>(
+        &self,
+        files: impl IntoIterator<Item = &'a str>,
+        arguments: &[&str],
+    ) -> Command {
         let mut command = Command::new("docker");
         command.arg("compose").current_dir(root()).args(["--project-name", &self.project]);
-        for file in self.files {
+        command.args(["--project-directory", "."]);
+        for file in files {
             command.args(["--file", file]);
         }
         // Any free port: 6379 may be taken, and the tests run beside each other.

@@ -41,6 +41,17 @@ impl Events {
         assert_eq!(self.next(), json!({ "type": "disconnected", "reason": reason }));
     }
 
+    /// Redis does not allow this channel any more. (Its sentence differs between versions.)
+    #[track_caller]
+    pub fn refused(&mut self, channel: &str) {
+        let event = self.next();
+        let reason = event["reason"].as_str().unwrap_or_default();
+        assert!(reason.starts_with("NOPERM "), "{event}");
+        let expected =
+            json!({ "type": "refused", "pattern": null, "channel": channel, "reason": reason });
+        assert_eq!(event, expected);
+    }
+
     /// How long the connection was gone, and after how many attempts it was back.
     #[track_caller]
     pub fn reconnected(&mut self) -> (Duration, u64) {

@@ -17,6 +17,8 @@ pub const FAULTS: &[Fault] = &[
     ("first_connect::no_such_name", no_such_name),
     ("first_connect::too_old_for_resp3", too_old_for_resp3),
     ("first_connect::does_not_know_hello", does_not_know_hello),
+    ("first_connect::no_proto", no_proto),
+    ("first_connect::hints_at_tls", hints_at_tls),
     ("first_connect::wrong_or_no_password", wrong_or_no_password),
 ];
 
@@ -121,9 +123,14 @@ fn no_end_of_an_answer() {
             std::thread::sleep(Duration::from_millis(1));
         }
     });
-    for address in [long, many, map, no_line_end] {
-        all_say(address, &format!("no Redis at {address}: no answer within 2s"));
+    for (address, reason) in [
+        (long, "it announced more than 512 MB"),
+        (many, "it announced a list of more than 1,000,000 values"),
+        (map, "it announced a list of more than 1,000,000 values"),
+    ] {
+        all_say(address, &not_resp3(address, reason));
     }
+    all_say(no_line_end, &format!("no Redis at {no_line_end}: no answer within 2s"));
 }
 
 /// As a firewall that drops packets does. The queue of a listener that accepts nobody is full
@@ -150,11 +157,39 @@ fn too_old_for_resp3() {
                      `3`, `AUTH`, `me`, `s3cret`, \r\n";
         answer(stream, error.as_bytes());
     });
-    let error = format!(
-        "{address} does not speak Redis's protocol RESP3 (Redis 6 or later does): \
-         it does not know HELLO"
-    );
-    all_say(address, &error);
+    all_say(address, &not_resp3(address, "it does not know HELLO"));
+    hints(address, Some("use Redis 6 or later; a proxy in between must pass on HELLO 3"));
+}
+
+/// Redis 6 to an unknown version, or a proxy to this one.
+fn no_proto() {
+    let address = stranger(|stream| answer(stream, b"-NOPROTO unsupported protocol version\r\n"));
+    all_say(address, &not_resp3(address, "it answers NOPROTO to HELLO 3"));
+    hints(address, Some("use Redis 6 or later; a proxy in between must pass on HELLO 3"));
+}
+
+/// TLS is a guess for what begins as no answer of Redis does, and for nothing else.
+fn hints_at_tls() {
+    const TLS: &str = "is it a Redis behind TLS? Its URL begins with rediss://";
+    let alert = stranger(|stream| answer(stream, b"\x15\x03\x01\0\x02\x02\x16"));
+    hints(alert, Some(TLS));
+    let long = stranger(|stream| answer(stream, b"$9223372036854775807\r\nx"));
+    hints(long, None);
+    let polite = stranger(|stream| answer_each(stream, b"+OK\r\n"));
+    hints(polite, None);
+}
+
+fn not_resp3(address: SocketAddr, reason: &str) -> String {
+    format!("{address} does not speak Redis's protocol RESP3 (Redis 6 or later does): {reason}")
+}
+
+#[track_caller]
+fn hints(address: SocketAddr, hint: Option<&str>) {
+    let mut command = service_command("subscriber");
+    command.env("REDIS_URL", format!("redis://me:s3cret@{address}"));
+    let ended = Terminal::start_command(&mut command).end().with(1);
+    let hint = hint.map(|hint| format!("  hint: {hint}"));
+    assert_eq!(ended.stderr.get(1), hint.as_ref(), "{ended:#?}");
 }
 
 /// The same of a real one, which has other quotation marks.

@@ -13,6 +13,7 @@ pub const FAULTS: &[Fault] = &[
     ("hanging::redis_stops_and_goes_on", redis_stops_and_goes_on),
     ("hanging::the_network_drops_packets", the_network_drops_packets),
     ("hanging::client_pause", client_pause),
+    ("hanging::a_large_message_over_a_slow_network", a_large_message),
 ];
 
 /// PING every 3 s, 1 s for the answer, and one more for a busy machine.
@@ -72,5 +73,23 @@ fn client_pause() {
     events.subscribed();
     assert_eq!(publish(&redis, b"notifications", b"back"), 1);
     events.message("back");
+    events.end();
+}
+
+/// 12 MB at 2 MB/s take 6 s, in which nothing else arrives: no answer to a PING, either.
+fn a_large_message() {
+    let redis = redis();
+    let relay = Relay::to(redis.port());
+    let mut events = Events::of_subscriber(&relay.url());
+    relay.limit(2_000_000);
+    let large = "x".repeat(12_000_000);
+    let start = Instant::now();
+    assert_eq!(publish(&redis, b"notifications", large.as_bytes()), 1);
+    let event = events.next();
+    assert_eq!(event["type"], "message", "{event}");
+    assert!(event["data"] == large.as_str(), "another payload");
+    assert!(start.elapsed() > Duration::from_secs(5), "after {:?}", start.elapsed());
+    publish(&redis, b"notifications", b"small");
+    events.message("small");
     events.end();
 }

@@ -10,10 +10,7 @@ use pubsub::{Event, PubSub};
 use crate::{Fault, ask, redis};
 use acceptance::{PATIENCE, connection, eventually, subscribers};
 
-pub const FAULTS: &[Fault] = &[
-    ("reconnecting::half_an_attempt_leaves_nothing_behind", half_an_attempt),
-    ("reconnecting::order_under_a_publisher_that_never_stops", order),
-];
+pub const FAULTS: &[Fault] = &[("reconnecting::order_under_a_publisher_that_never_stops", order)];
 
 /// Publishes increasing numbers on 'a' as fast as it can, until it is dropped.
 struct Numbers {
@@ -73,49 +70,6 @@ async fn next_but_messages(pubsub: &PubSub, last: &mut Option<u64>) -> Event {
 
 fn subscribe(channel: &str, count: u64) -> Event {
     Event::Subscribe { channel: channel.into(), count }
-}
-
-/// The channels are confirmed, then the pattern is refused: that attempt has failed, and nobody
-/// must hear of it, neither confirmations nor messages.
-fn half_an_attempt() {
-    run(async {
-        let redis = redis();
-        ask(&redis, "ACL SETUSER reader on nopass +@all &a &p*");
-        let url = redis.url().replace("127", "reader:any@127");
-        let pubsub = PubSub::connect(&url).await.unwrap();
-        pubsub.subscribe(["a"]).await.unwrap();
-        pubsub.psubscribe(["p*"]).await.unwrap();
-        assert_eq!(next(&pubsub).await, subscribe("a", 1));
-        assert_eq!(next(&pubsub).await, Event::PSubscribe { pattern: "p*".into(), count: 2 });
-
-        let numbers = Numbers::start(&redis);
-        let mut last = None;
-        ask(&redis, "ACL SETUSER reader resetchannels &a");
-        let event = next_but_messages(&pubsub, &mut last).await;
-        assert!(matches!(event, Event::Disconnected { .. }), "{event:?}");
-        let half = async {
-            for _ in 0..3 {
-                // Each attempt gets as far as this, and hears the numbers.
-                while subscribers(&redis, "a") == 0 {
-                    tokio::task::yield_now().await;
-                }
-                while subscribers(&redis, "a") == 1 {
-                    tokio::task::yield_now().await;
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, half).await.unwrap();
-        let event = pubsub.get_message(std::time::Duration::ZERO).await;
-        assert_eq!(event, None, "of an attempt that failed");
-
-        ask(&redis, "ACL SETUSER reader &p*");
-        let event = next(&pubsub).await;
-        assert!(matches!(event, Event::Reconnected { attempts: 4.., .. }), "{event:?}");
-        assert_eq!(next(&pubsub).await, subscribe("a", 1));
-        assert_eq!(next(&pubsub).await, Event::PSubscribe { pattern: "p*".into(), count: 2 });
-        assert!(matches!(next(&pubsub).await, Event::Message { .. }));
-        drop(numbers);
-    });
 }
 
 /// Disconnected, reconnected, every confirmation, messages: with messages coming all the time.

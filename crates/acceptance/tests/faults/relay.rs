@@ -5,6 +5,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 pub struct Relay {
     port: u16,
@@ -23,6 +24,8 @@ struct State {
     connections: usize,
     /// Connections before this one stay silent when the others are back.
     left_behind: usize,
+    /// In each direction of each connection; 0 is as fast as it goes.
+    bytes_per_second: usize,
 }
 
 impl Relay {
@@ -47,6 +50,11 @@ impl Relay {
 
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// From now on so much passes.
+    pub fn limit(&self, bytes_per_second: usize) {
+        self.network.change(|state| state.bytes_per_second = bytes_per_second);
     }
 
     /// From now on nothing passes.
@@ -94,7 +102,14 @@ impl Network {
         loop {
             let size = from.read(&mut packet).unwrap_or(0);
             let held = |state: &mut State| state.silent || number < state.left_behind;
-            drop(self.changed.wait_while(self.state.lock().unwrap(), held).unwrap());
+            let state = self.changed.wait_while(self.state.lock().unwrap(), held).unwrap();
+            if let bytes_per_second @ 1.. = state.bytes_per_second {
+                drop(state);
+                let seconds = size as f64 / bytes_per_second as f64;
+                std::thread::sleep(Duration::from_secs_f64(seconds));
+            } else {
+                drop(state);
+            }
             if size == 0 || to.write_all(&packet[..size]).is_err() {
                 let _ = to.shutdown(Shutdown::Both);
                 return;

@@ -1,4 +1,4 @@
-//! A page, read as sections of text and console blocks.
+//! A page, read as sections of text, console blocks and files that the reader writes.
 
 /// A section, from its heading to the next one of any level.
 #[derive(Clone)]
@@ -8,12 +8,21 @@ pub struct Section(pub Vec<Piece>);
 pub enum Piece {
     Text(String),
     Block(Block),
+    File(File),
 }
 
 #[derive(Clone, PartialEq)]
 pub struct Block {
     /// `terminal-1`: where the commands are typed.
     pub terminal: String,
+    pub lines: Vec<String>,
+}
+
+/// A block ```` ```rust save-as=first/src/main.rs ````: a file that the reader writes.
+#[derive(Clone, PartialEq)]
+pub struct File {
+    pub language: String,
+    pub path: String,
     pub lines: Vec<String>,
 }
 
@@ -25,22 +34,23 @@ pub fn sections(page: &str) -> Vec<Section> {
             sections.push(Section(Vec::new()));
         }
         let section = &mut sections.last_mut().unwrap().0;
-        section.push(Piece::Text(line.to_owned()));
-        if let Some(terminal) = line.strip_prefix("```console ") {
-            section.pop();
-            section.push(Piece::Block(Block {
-                terminal: terminal.to_owned(),
-                lines: lines.by_ref().take_while(|&l| l != "```").map(str::to_owned).collect(),
-            }));
-        } else if line.starts_with("```") {
-            assert_ne!(line, "```console", "a console block without a terminal");
+        let Some(info) = line.strip_prefix("```") else {
+            section.push(Piece::Text(line.to_owned()));
+            continue;
+        };
+        assert_ne!(info, "console", "a console block without a terminal");
+        let lines = lines.by_ref().take_while(|&line| line != "```").map(str::to_owned);
+        if let Some(terminal) = info.strip_prefix("console ") {
+            let terminal = terminal.to_owned();
+            section.push(Piece::Block(Block { terminal, lines: lines.collect() }));
+        } else if let Some((language, path)) = info.split_once(" save-as=") {
+            let (language, path) = (language.to_owned(), path.to_owned());
+            section.push(Piece::File(File { language, path, lines: lines.collect() }));
+        } else {
             // A block of another kind: a # in it is no heading.
-            for line in lines.by_ref() {
-                section.push(Piece::Text(line.to_owned()));
-                if line == "```" {
-                    break;
-                }
-            }
+            section.push(Piece::Text(line.to_owned()));
+            section.extend(lines.map(Piece::Text));
+            section.push(Piece::Text("```".to_owned()));
         }
     }
     sections
@@ -57,7 +67,7 @@ impl Section {
     pub fn blocks(&self) -> impl Iterator<Item = &Block> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Block(block) => Some(block),
-            Piece::Text(_) => None,
+            _ => None,
         })
     }
 
@@ -76,13 +86,19 @@ impl Section {
         self.blocks().next().is_some()
     }
 
-    pub fn needs_real_redis(&self) -> bool {
-        self.0.iter().any(
-            |piece| matches!(piece, Piece::Text(line) if line.starts_with("Needs: a real Redis")),
-        )
+    /// Whether its "Needs" line begins so.
+    pub fn needs(&self, what: &str) -> bool {
+        let needs = format!("Needs: {what}");
+        self.0.iter().any(|piece| matches!(piece, Piece::Text(line) if line.starts_with(&needs)))
     }
 
-    /// As it stands in the file.
+    /// Whether a block has a command that begins so.
+    pub fn has_command(&self, start: &str) -> bool {
+        let start = format!("$ {start}");
+        self.blocks().flat_map(|block| &block.lines).any(|line| line.starts_with(&start))
+    }
+
+    /// Its text, as in the file.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for piece in &self.0 {
@@ -90,6 +106,9 @@ impl Section {
                 Piece::Text(line) => text += &format!("{line}\n"),
                 Piece::Block(Block { terminal, lines }) => {
                     text += &format!("```console {terminal}\n{}\n```\n", lines.join("\n"));
+                }
+                Piece::File(File { language, path, lines }) => {
+                    text += &format!("```{language} save-as={path}\n{}\n```\n", lines.join("\n"));
                 }
             }
         }

@@ -1,12 +1,17 @@
 //! A section, played as a reader would: each command typed in its terminal, in the order of the
-//! page, by a real shell, beside a Redis of its own.
+//! page, by a real shell, beside a private Redis.
 //!
 //! A subscriber keeps running in its terminal. The text says what else to do, in these words:
 //! - `Press Ctrl+C in terminal 1`
-//! - `terminal 1 shows "some text"`: what the reader waits for before going on
+//! - `terminal 1 shows "some text"`: what the reader waits for before going on; with `again` after
+//!   it, for the second line of that text
 //! - `terminal 1 is back at its prompt`: the program there has ended by itself
 //! - `Press Ctrl+Z in terminal 1`, `type `fg` in terminal 1`
+//!
+//! A section with `cargo new` is about a project of the reader's own. It gets a temporary folder
+//! (`pages/project.rs`), and its cargo commands are the real ones.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
@@ -16,27 +21,14 @@ use demo::Process;
 use local_redis::{LocalRedis, Signal};
 
 use crate::page::{Block, Piece, Section};
+use crate::project::Project;
 use crate::shape;
+use crate::shell::{SHELL, STAYS};
+use acceptance::line::without_the_servers_words;
 use acceptance::*;
 
-/// The commands of the pages, without cargo between, and on the section's own Redis.
-const SHELL: &str = r#"
-cargo() {
-  case "$*" in
-    "run -qp redis-pubsub-client --example "*) shift 4; exec "$EXAMPLES/$1" ;;
-    "run -qp "*)
-      program=$BINARIES/$3; shift 3
-      if [ "${1-}" = -- ]; then shift; fi
-      exec "$program" "$@" ;;
-    redis) exec "$BINARIES/local-redis" --port "$PORT" ;;
-    # What it builds stands on stderr, and differs from machine to machine.
-    demo*) shift; unset REDIS_URL; exec "$DEMO" "$@" 2>/dev/null ;;
-    *) echo "no command of the pages: cargo $*"; exit 1 ;;
-  esac
-}
-redis_cli() { command redis-cli -p "$PORT" "$@"; }
-alias redis-cli=redis_cli
-"#;
+/// How long the first build of the reader's own project may take.
+const BUILD_PATIENCE: Duration = Duration::from_secs(300);
 
 struct Scene {
     printed: Section,
@@ -44,6 +36,10 @@ struct Scene {
     redis: Option<LocalRedis>,
     port: u16,
     running: Vec<Running>,
+    project: Option<Project>,
+    python: Option<PathBuf>,
+    /// What was exported in each terminal.
+    exports: HashMap<String, String>,
 }
 
 /// A program that runs in a terminal, and the piece of the section that shows it.
@@ -54,21 +50,30 @@ struct Running {
     lines: Receiver<String>,
 }
 
-/// Returns the section with its blocks as they were printed.
-pub fn run(section: &Section) -> Section {
+/// Returns the section with its blocks as they were printed. `python` has redis-py.
+pub fn run(section: &Section, python: Option<&Path>) -> Section {
     let mut redis = LocalRedis::start().unwrap();
     let port = redis.port();
     // Where the section starts its own in terminal 0, it gets the port of this one.
-    let own = section.blocks().any(|block| block.lines.contains(&"$ cargo redis".to_owned()));
+    let own = section.has_command("cargo redis");
     if own {
         redis.kill().unwrap();
     }
     let redis = (!own).then_some(redis);
-    let mut scene = Scene { printed: section.without_lines(), redis, port, running: Vec::new() };
+    let mut scene = Scene {
+        printed: section.without_lines(),
+        redis,
+        port,
+        running: Vec::new(),
+        project: section.has_command("cargo new").then(Project::new),
+        python: python.map(Path::to_owned),
+        exports: HashMap::new(),
+    };
     for (index, piece) in section.0.iter().enumerate() {
         match piece {
             Piece::Text(line) => scene.follow(line),
             Piece::Block(block) => scene.type_commands(index, block),
+            Piece::File(file) => scene.project.as_ref().unwrap().write(file, port),
         }
     }
     scene.receive_all();
@@ -88,7 +93,7 @@ impl Scene {
     fn block(&mut self, piece: usize) -> &mut Vec<String> {
         match &mut self.printed.0[piece] {
             Piece::Block(block) => &mut block.lines,
-            Piece::Text(line) => panic!("'{line}' is no console block"),
+            _ => panic!("not a console block"),
         }
     }
 
@@ -109,7 +114,9 @@ impl Scene {
                 let at = self.position(&terminal);
                 self.running[at].process.leashed().signal(Signal::CONT);
             } else if let Some(text) = after.strip_prefix(" shows \"") {
-                self.wait_until_it_shows(&terminal, text.split('"').next().unwrap_or_default());
+                let (text, then) = text.split_once('"').unwrap_or((text, ""));
+                let times = if then.starts_with(" again") { 2 } else { 1 };
+                self.wait_until_it_shows(&terminal, text, times);
             } else if after.starts_with(" is back at its prompt") {
                 let at = self.position(&terminal);
                 let running = self.running.remove(at);
@@ -129,12 +136,13 @@ impl Scene {
         self.end(running);
     }
 
-    fn wait_until_it_shows(&mut self, terminal: &str, text: &str) {
+    fn wait_until_it_shows(&mut self, terminal: &str, text: &str, times: usize) {
         let start = Instant::now();
         let piece = self.running[self.position(terminal)].piece;
         loop {
             self.read_all();
-            if self.block(piece).iter().any(|line| line.contains(text)) {
+            let lines = self.block(piece).iter().filter(|line| line.contains(text));
+            if lines.count() >= times {
                 return;
             }
             let shown = self.block(piece).join("\n");
@@ -146,15 +154,27 @@ impl Scene {
     fn type_commands(&mut self, piece: usize, block: &Block) {
         for command in block.lines.iter().filter(|line| line.starts_with("$ ")) {
             self.block(piece).push(command.clone());
+            if let (Some(project), Some(folder)) =
+                (&mut self.project, command.strip_prefix("$ cd "))
+            {
+                project.change_folder(&block.terminal, folder);
+                continue;
+            }
+            if command.starts_with("$ export ") {
+                let exports = self.exports.entry(block.terminal.clone()).or_default();
+                *exports += &format!("{}\n", &command[2..]);
+                continue;
+            }
             let is_piped = command.contains('|');
             let before = self.redis.as_ref().filter(|_| is_piped).map(subscribed);
             let running = self.start(piece, &block.terminal, &command[2..]);
-            let stays =
-                ["subscriber", "redis_crate_alone", "cargo redis", "get_message", "forever"]
-                    .iter()
-                    .any(|program| command.contains(program));
-            if !stays {
+            if !STAYS.iter().any(|program| command.contains(program)) {
                 self.end(running);
+                if let (Some(project), Some((_, package))) =
+                    (&self.project, command.split_once("cargo new --quiet "))
+                {
+                    project.pin(&block.terminal, package);
+                }
                 continue;
             }
             self.running.push(running);
@@ -168,11 +188,22 @@ impl Scene {
 
     fn start(&mut self, piece: usize, terminal: &str, command: &str) -> Running {
         let mut shell = without_developers_own(Command::new("sh"));
+        let python = self.python.as_deref().unwrap_or(Path::new("python3"));
+        // A terminal gets redis-cli's answers with their types, a pipe without.
+        let format = if command.contains('|') { "" } else { "--no-raw" };
+        let exports = self.exports.get(terminal).map_or("", String::as_str);
+        let command = format!("{exports}{command}")
+            .replace(":6379", &format!(":{}", self.port))
+            .replace(".venv/bin/python ", &format!("{} ", python.display()));
+        match &self.project {
+            Some(project) => project.prepare(&mut shell, terminal),
+            None => drop(shell.current_dir(crate::top()).env("IN_PROJECT", "")),
+        }
         shell
-            .args([
-                "-c",
-                &format!("{SHELL}\n{}", command.replace(":6379", &format!(":{}", self.port))),
-            ])
+            .args(["-c", &format!("{SHELL}\n{command}")])
+            .env("FORMAT", format)
+            .env("PYTHONUNBUFFERED", "1")
+            .env("REDIS_PORT", self.port.to_string())
             .env("BINARIES", folder_of(&service_command("subscriber")))
             .env("EXAMPLES", folder_of(&example_command("get_message")))
             .env("DEMO", demo(&[]).get_program())
@@ -193,10 +224,12 @@ impl Scene {
     fn wait_until_ready(&mut self) {
         let running = self.running.pop().unwrap();
         loop {
-            let line = running.lines.recv_timeout(PATIENCE).expect("it says nothing");
+            let line = running.lines.recv_timeout(self.patience()).expect("it says nothing");
             let starts = |start: &&str| line.starts_with(start);
             let ready =
-                ["Subscribed ", "No message", "Published", r#"{"type":"#].iter().any(starts)
+                ["Subscribed ", "Waiting", "No message", "Published", "greeting: ", r#"{"type":"#]
+                    .iter()
+                    .any(starts)
                     || line.contains(" is ready on ");
             let failed = line.starts_with("error: ");
             self.show(running.piece, line);
@@ -217,15 +250,20 @@ impl Scene {
         }
     }
 
-    /// The page shows the port that its readers have.
+    fn patience(&self) -> Duration {
+        if self.project.is_some() { BUILD_PATIENCE } else { PATIENCE }
+    }
+
+    /// The page shows the port that its readers have, and no sentence that only one version of
+    /// Redis says.
     fn show(&mut self, piece: usize, line: String) {
-        let line = line.replace(&format!(":{}", self.port), ":6379");
+        let line = without_the_servers_words(&line.replace(&format!(":{}", self.port), ":6379"));
         self.block(piece).push(line);
     }
 
     /// Reads what a program says until it ends.
     fn end(&mut self, mut running: Running) {
-        running.process.leashed().wait(PATIENCE).expect("the program does not end");
+        running.process.leashed().wait(self.patience()).expect("the program does not end");
         running.process.hear_all();
         for line in running.lines.try_iter().collect::<Vec<_>>() {
             self.show(running.piece, line);

@@ -1,4 +1,4 @@
-"""Fails where redis-py does not do what the README's table says of its calls."""
+"""Fails where redis-py does not do what the table in docs/reference.md says of its calls."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Fails where redis-py, beside a Redis that hangs, does not do what the README's table says.
+"""Fails where redis-py, beside a Redis that hangs, does not do what the table in docs/reference.md says.
 
     no_answer.py PROCESS_ID_OF_REDIS
 """

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use redis::RedisError;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 
 use crate::address::Address;
 use crate::addresses::Addresses;
 use crate::gate::Gate;
-use crate::link::{Link, Loss};
+use crate::link::{CONNECT_TIMEOUT, Link, Loss};
 use crate::role::{Hearing, Role, demoted};
 use crate::{Error, Event};
 
@@ -24,6 +25,8 @@ pub(super) struct Nodes {
     watching: JoinSet<(String, u64, Loss)>,
     deliver: Deliver,
     links_made: u64,
+    /// Whether a node may be connected to that gets no messages from the others.
+    pub(super) deaf_too: bool,
 }
 
 struct Node {
@@ -39,7 +42,7 @@ struct Node {
 impl Nodes {
     pub(super) fn new(addresses: Addresses, deliver: Deliver) -> Nodes {
         let (links, watching) = (BTreeMap::new(), JoinSet::new());
-        Nodes { addresses, links, watching, deliver, links_made: 0 }
+        Nodes { addresses, links, watching, deliver, links_made: 0, deaf_too: true }
     }
 
     pub(super) fn link(&self, name: &str) -> Option<Link> {
@@ -58,7 +61,11 @@ impl Nodes {
         }
         let (from, deliver) = (name.clone(), self.deliver.clone());
         let gate = Arc::new(Gate::open(move |events| deliver(&from, events)));
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
         let link = Link::connect(address, gate.clone()).await?;
+        if !self.deaf_too {
+            Hearing::of(&link).check(address, deadline).await?;
+        }
         self.links_made += 1;
         let number = self.links_made;
         let replica = link.role().is_replica();

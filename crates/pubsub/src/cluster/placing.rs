@@ -9,6 +9,7 @@ use crate::answer::{Answer, ask_for_each};
 use crate::error::{is_unknown_command, said};
 use crate::kind::quoted;
 use crate::link::Loss;
+use crate::subscriptions::Command;
 use crate::{ByteString, Error};
 
 /// Channels that another node owns, by that node's name.
@@ -58,7 +59,7 @@ impl ShardSubscriptions {
             }
         };
         let mut result = Ok(());
-        let mut given_up = Vec::new();
+        let (mut given_up, mut given_back) = (Vec::new(), Vec::new());
         for (channel, answer) in channels.into_iter().zip(answers) {
             let error = match answer {
                 Answer::Confirmed => {
@@ -79,9 +80,12 @@ impl ShardSubscriptions {
                 },
                 Answer::NoPermission(reason) => {
                     let error = refused([&channel], &reason);
-                    if !self.give_back(&channel, &error).await
-                        && self.channels.contains_key(&channel)
-                    {
+                    let names_it = |waiting: &Unfinished| waiting.names().contains(&channel);
+                    while let Some(command) = self.give_back(names_it).await {
+                        given_back.push((command, error.clone()));
+                    }
+                    // It was wanted before.
+                    if self.channels.contains_key(&channel) {
                         self.is_refused(channel, reason);
                     }
                     continue;
@@ -92,8 +96,9 @@ impl ShardSubscriptions {
                         false => said(&error),
                     };
                     let error = refused([&channel], &reason);
-                    if !self.give_back(&channel, &error).await {
-                        result = result.and(Err(error));
+                    match self.give_back(|waiting| waiting.new.contains(&channel)).await {
+                        Some(command) => given_back.push((command, error)),
+                        None => result = result.and(Err(error)),
                     }
                     continue;
                 }
@@ -102,18 +107,28 @@ impl ShardSubscriptions {
             result = result.and(Err(refused([&channel], &said(&error))));
         }
         self.leave_node_on_request(node, &given_up).await;
+        for (command, error) in given_back {
+            command.answer(Err(error));
+        }
         result
     }
 
-    /// All or nothing: if a request that is not answered yet has brought this channel, its other
-    /// new channels are given up, too, and its caller gets the error. Otherwise returns `false`.
-    async fn give_back(&mut self, channel: &ByteString, error: &Error) -> bool {
-        let brought_it = |unfinished: &Unfinished| unfinished.new.contains(channel);
-        let Some(position) = self.unfinished.iter().position(brought_it) else { return false };
+    /// All or nothing: the new channels of the first such request that is not answered yet are
+    /// given up. Returns it, to be answered.
+    async fn give_back(&mut self, is_it: impl Fn(&Unfinished) -> bool) -> Option<Command> {
+        let position = self.unfinished.iter().position(is_it)?;
         let Unfinished { command, new } = self.unfinished.remove(position);
-        self.leave(&new).await;
-        command.answer(Err(error.clone()));
-        true
+        let mut given_up = Vec::new();
+        for channel in new {
+            // Another request may wait for it as well.
+            let mut others = self.unfinished.iter_mut();
+            match others.find(|other| other.names().contains(&channel)) {
+                Some(other) => other.new.push(channel),
+                None => given_up.push(channel),
+            }
+        }
+        self.leave(&given_up).await;
+        Some(command)
     }
 
     /// A channel that is at a replica, for want of a primary when it was placed, moves to the
@@ -127,8 +142,11 @@ impl ShardSubscriptions {
                 at_replicas.push((channel.clone(), node.clone()));
             }
         }
+        if at_replicas.is_empty() {
+            return;
+        }
         let Ok(primary) = self.nodes.anybody().await else { return };
-        if at_replicas.is_empty() || self.nodes.is_replica(&primary) {
+        if self.nodes.is_replica(&primary) {
             return;
         }
         let Some(link) = self.nodes.link(&primary) else { return };

@@ -36,19 +36,23 @@ impl ShardEvents {
     }
 
     pub(super) fn deliver(&self, node: &str, events: Vec<Event>) {
+        // Until all is in the inbox, so that nothing comes between; and before the inbox's own
+        // lock, as everywhere in this file.
+        let mut state = self.lock();
         let events = events.into_iter().filter(|event| match event {
             Event::Subscribe { channel, count } => {
-                let mut state = self.lock();
                 let held = state.held.as_mut();
                 held.map(|held| held.insert(channel.clone(), *count)).is_none()
             }
             Event::Unsubscribe { channel, .. } => {
-                let on_request = self.lock().leaving.remove(channel);
+                let on_request = state.leaving.remove(channel);
                 if !on_request {
                     // The slot has moved to another node. An error means that all is being closed.
                     let _ = self.moved.send((node.to_owned(), channel.clone()));
                 }
-                on_request
+                // The reader does not know of a subscription from this outage.
+                let is_held = state.held.as_mut().is_some_and(|h| h.remove(channel).is_some());
+                on_request && !is_held
             }
             _ => true,
         });
@@ -66,7 +70,8 @@ impl ShardEvents {
     }
 
     pub(super) fn disconnected(&self, reason: String) {
-        self.lock().held = Some(BTreeMap::new());
+        let mut state = self.lock();
+        state.held = Some(BTreeMap::new());
         self.inbox.push_all([Event::Disconnected { reason }]);
     }
 
@@ -94,5 +99,42 @@ impl ShardEvents {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+    use crate::inbox::Bounds;
+
+    /// Links deliver on one thread while the task ends an outage on another: both need the state
+    /// and the inbox, and must lock them in the same order.
+    #[test]
+    fn delivering_while_an_outage_ends() {
+        let (moved, _moved) = tokio::sync::mpsc::unbounded_channel();
+        let inbox = Arc::new(Inbox::new(Bounds::default()));
+        let events = Arc::new(ShardEvents::new(inbox, moved));
+        let (done, is_done) = mpsc::channel();
+        let (delivering, finished) = (events.clone(), done.clone());
+        thread::spawn(move || {
+            for count in 0..20_000 {
+                let event = Event::Subscribe { channel: "a".into(), count };
+                delivering.deliver("node", vec![event]);
+            }
+            finished.send(()).unwrap();
+        });
+        thread::spawn(move || {
+            for _ in 0..20_000 {
+                events.disconnected("test".into());
+                events.reconnected(Duration::ZERO, 1, |_| true, Vec::new());
+            }
+            done.send(()).unwrap();
+        });
+        for _ in 0..2 {
+            is_done.recv_timeout(Duration::from_secs(20)).expect("they wait for each other");
+        }
     }
 }

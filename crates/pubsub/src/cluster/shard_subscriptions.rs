@@ -17,7 +17,7 @@ use crate::addresses::Addresses;
 use crate::inbox::Inbox;
 use crate::link::Loss;
 use crate::outage::{Backoff, Outages};
-use crate::subscriptions::{CloseWhenDropped, Command, GOODBYE_TIMEOUT};
+use crate::subscriptions::{Command, GOODBYE_TIMEOUT};
 use crate::task::Closing;
 use crate::{ByteString, Error, Event};
 
@@ -38,10 +38,15 @@ pub(super) struct Unfinished {
     pub(super) new: Vec<ByteString>,
 }
 
+impl Unfinished {
+    pub(super) fn names(&self) -> &[ByteString] {
+        &self.command.names
+    }
+}
+
 pub(crate) struct ShardSubscriptions {
     pub(super) nodes: Nodes,
     pub(super) events: Arc<ShardEvents>,
-    inbox: Arc<Inbox>,
     /// Every channel that is wanted.
     pub(super) channels: BTreeMap<ByteString, Place>,
     /// The reasons of refusals that the reader knows, and refusals that it does not know yet.
@@ -65,15 +70,23 @@ impl ShardSubscriptions {
         commands: mpsc::Receiver<Command>,
     ) -> Result<ShardSubscriptions, Error> {
         let (signs, moved) = mpsc::unbounded_channel();
-        let events = Arc::new(ShardEvents::new(inbox.clone(), signs));
+        let events = Arc::new(ShardEvents::new(inbox, signs));
         let deliver_to = events.clone();
         let deliver = Arc::new(move |node: &str, events| deliver_to.deliver(node, events));
         let mut nodes = Nodes::new(addresses, deliver);
-        nodes.anybody().await?;
+        nodes.deaf_too = false;
+        match nodes.anybody().await {
+            Err(error) if error.is_deaf() => {
+                tracing::warn!("{error}; there is no other");
+                nodes.deaf_too = true;
+                nodes.anybody().await?;
+                nodes.deaf_too = false;
+            }
+            result => drop(result?),
+        }
         Ok(ShardSubscriptions {
             nodes,
             events,
-            inbox,
             channels: BTreeMap::new(),
             known_refusals: BTreeSet::new(),
             new_refusals: Vec::new(),
@@ -89,8 +102,6 @@ impl ShardSubscriptions {
     }
 
     pub(crate) async fn run(mut self, mut closing: Closing) {
-        // Also if this task panics: whoever listens must not wait for ever.
-        let _closes = CloseWhenDropped(self.inbox.clone());
         tokio::select! {
             () = closing.begins() => {}
             () = self.stay_subscribed() => {}
@@ -254,6 +265,10 @@ impl ShardSubscriptions {
             }
             self.unfinished.push(Unfinished { command, new });
         } else {
+            for Unfinished { command: waiting, new } in &mut self.unfinished {
+                waiting.names.retain(|name| !command.names.contains(name));
+                new.retain(|name| !command.names.contains(name));
+            }
             self.leave(&command.names).await;
             command.answer(Ok(()));
         }

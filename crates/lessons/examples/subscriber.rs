@@ -1,9 +1,8 @@
-//! The subscriber on nothing but the redis crate: the first lesson, and what fails first in the
-//! later ones. When Redis ends the connection, this program ends too, and says nothing; when Redis
-//! hangs, it waits for ever.
+//! The subscriber on nothing but the redis crate. When Redis closes the connection, this program
+//! ends without an error. When Redis hangs, it waits for ever.
 //!
 //! ```console
-//! $ cargo run -p redis-pubsub-client --example redis_crate_alone
+//! $ cargo run -qp lessons --example subscriber
 //! ```
 
 use anyhow::Context;
@@ -16,14 +15,14 @@ async fn main() -> anyhow::Result<()> {
     let url = std::env::var("REDIS_URL").unwrap_or("redis://localhost".to_owned());
     let client = redis::Client::open(url)?;
 
-    // Pub/Sub takes a connection of its own: subscribed, it can do nothing else (in RESP2).
+    // A subscriber has a connection for itself: in RESP2 it can send no other commands on it.
     let mut pubsub = client.get_async_pubsub().await.context(NO_REDIS)?;
     pubsub.subscribe("notifications").await?;
     println!("Subscribed to channel 'notifications'. Waiting for messages...");
 
     let mut messages = pubsub.on_message();
     while let Some(message) = messages.next().await {
-        // The payload is bytes; this asks for a string, and fails where it is none.
+        // The payload is bytes. This asks for a string, and fails if the bytes are not UTF-8.
         let payload: String = message.get_payload()?;
         println!("Received on channel '{}': {payload}", message.get_channel_name());
     }

@@ -1,0 +1,65 @@
+//! The programs of crates/lessons that no page runs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use acceptance::*;
+use local_redis::LocalRedis;
+use redis::Commands;
+
+fn example(redis: &LocalRedis, name: &str) -> Terminal {
+    Terminal::start_command(example_command(name).env("REDIS_URL", redis.url()))
+}
+
+/// Passes over lines until this one.
+#[track_caller]
+fn comes_to_show(terminal: &Terminal, line: &str) {
+    while terminal.line() != line {}
+}
+
+#[test]
+fn the_publisher_publishes_five_messages() {
+    let redis = LocalRedis::start().unwrap();
+    let subscriber = example(&redis, "subscriber");
+    subscriber.shows("Subscribed to channel 'notifications'. Waiting for messages...");
+    let publisher = example(&redis, "publisher");
+    publisher.shows("Sending messages to channel 'notifications'...");
+    for _ in 0..5 {
+        let line = publisher.line();
+        let message = line.strip_prefix("Published: ").unwrap();
+        let message = message.strip_suffix(" (receivers: 1)").unwrap();
+        subscriber.shows(&format!("Received on channel 'notifications': {message}"));
+    }
+    assert!(publisher.end().with(0).stdout.is_empty());
+}
+
+#[test]
+fn the_pattern_subscriber_shows_pattern_and_channel() {
+    let redis = LocalRedis::start().unwrap();
+    let subscriber = example(&redis, "pattern_subscriber");
+    subscriber.shows("Subscribed to pattern 'news:*'. Waiting for messages...");
+    assert_eq!(publish(&redis, b"news:weather", b"Rain"), 1);
+    subscriber.shows("Pattern 'news:*' matched channel 'news:weather': Rain");
+}
+
+#[test]
+fn the_near_cache_forgets_what_may_be_old() {
+    let mut redis = LocalRedis::start().unwrap();
+    let set = |redis: &LocalRedis, value: &str| {
+        connection(redis).set::<_, _, ()>("greeting", value).unwrap();
+    };
+    set(&redis, "hello");
+    let cache = example(&redis, "solution_near_cache");
+    cache.shows("greeting: hello (from Redis)");
+    cache.shows("greeting: hello (from memory)");
+
+    set(&redis, "bonjour");
+    publish(&redis, b"changed", b"greeting");
+    comes_to_show(&cache, "greeting: bonjour (from Redis)");
+    cache.shows("greeting: bonjour (from memory)");
+
+    // This change is not announced, but the outage is noticed.
+    redis.restart().unwrap();
+    set(&redis, "ciao");
+    comes_to_show(&cache, "greeting: ciao (from Redis)");
+    comes_to_show(&cache, "greeting: ciao (from memory)");
+}

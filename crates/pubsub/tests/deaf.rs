@@ -1,0 +1,191 @@
+//! Servers that answer PING, but get no messages from the others any more.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod kit;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use acceptance::eventually;
+use kit::{
+    Test, ask, command_stat, is_outage, message, next, redis, run, subscribed, told,
+    with_a_real_redis,
+};
+use local_redis::{LocalCluster, LocalRedis, Server, Signal};
+use pubsub::{Event, PubSub, Publisher};
+
+const TESTS: &[Test] = &[
+    ("a_node_without_a_majority", || run(without_a_majority(false))),
+    ("a_node_without_a_majority_that_owns_a_shard_channel", || run(without_a_majority(true))),
+    ("a_failover_is_no_deafness", failover),
+    ("a_replica_without_its_primary", replica),
+    ("a_deaf_server_is_passed_over_if_there_is_another", passed_over),
+    ("a_shard_channel_moves_back_to_the_primary", moves_back),
+    ("a_user_of_the_overlay_is_refused_nothing", overlay),
+];
+
+fn main() -> ExitCode {
+    with_a_real_redis(TESTS)
+}
+
+/// The reader is told once, and again when the others are back. Nothing flaps meanwhile.
+async fn without_a_majority(sharded: bool) {
+    let mut cluster = LocalCluster::start(3, 0).unwrap();
+    let pubsub = PubSub::builder(cluster.urls()).sharded(sharded).connect().await.unwrap();
+    // Its owner is the first node, which plain channels have, too.
+    assert_eq!(cluster.owner("b").unwrap(), Some(0));
+    pubsub.subscribe(["b"]).await.unwrap();
+    assert_eq!(next(&pubsub).await, subscribed("b", 1));
+    for number in [1, 2] {
+        cluster.node(number).process().signal(Signal::STOP);
+    }
+    let Event::Disconnected { reason } = next(&pubsub).await else { panic!() };
+    assert!(reason.ends_with("it has lost sight of most of its cluster"), "{reason}");
+    // Longer than it takes to be found deaf again.
+    assert_eq!(pubsub.get_message(Duration::from_secs(8)).await, None);
+    for number in [1, 2] {
+        cluster.node(number).process().signal(Signal::CONT);
+    }
+    assert!(matches!(next(&pubsub).await, Event::Reconnected { .. }));
+    assert_eq!(next(&pubsub).await, subscribed("b", 1));
+}
+
+/// For some seconds every node says that the cluster has failed. Messages still pass.
+fn failover() {
+    run(async {
+        let mut cluster = LocalCluster::start(3, 3).unwrap();
+        let plain = PubSub::connect(cluster.url(1)).await.unwrap();
+        let replica = PubSub::connect(cluster.url(4)).await.unwrap();
+        let shard = PubSub::builder(cluster.url(1)).sharded(true).connect().await.unwrap();
+        // Of node 1.
+        assert_eq!(cluster.owner("c").unwrap(), Some(1));
+        for pubsub in [&plain, &replica, &shard] {
+            pubsub.subscribe(["c"]).await.unwrap();
+            assert_eq!(next(pubsub).await, subscribed("c", 1));
+        }
+        assert_eq!(cluster.owner("b").unwrap(), Some(0));
+        cluster.node(0).kill().unwrap();
+        eventually("the replica takes over", || cluster.owner("b").unwrap() == Some(3));
+        for pubsub in [&plain, &replica, &shard] {
+            // Two more heartbeats.
+            let event = pubsub.get_message(Duration::from_millis(2500)).await;
+            assert_eq!(event, None);
+        }
+        cluster.ask(2, "PUBLISH c plain").unwrap();
+        cluster.ask(1, "SPUBLISH c shard").unwrap();
+        assert_eq!(next(&plain).await, message("c", "plain"));
+        assert_eq!(next(&replica).await, message("c", "plain"));
+        assert_eq!(next(&shard).await, message("c", "shard"));
+    });
+}
+
+fn replica_of(primary: &LocalRedis) -> LocalRedis {
+    let of = format!("127.0.0.1 {}", primary.port());
+    // Without "diskless" it would write what it gets into the folder of the tests.
+    let options = ["--replicaof", &of, "--repl-diskless-load", "on-empty-db"];
+    let replica = LocalRedis::start_with(Server::real().unwrap(), &options).unwrap();
+    eventually("the replica follows", || {
+        ask::<String>(&replica, "INFO replication").contains("master_link_status:up")
+    });
+    replica
+}
+
+fn replica() {
+    run(async {
+        let mut primary = redis();
+        told(&primary, "CONFIG SET repl-diskless-sync-delay 0");
+        let replica = replica_of(&primary);
+        let pubsub = PubSub::connect(replica.url()).await.unwrap();
+        pubsub.subscribe(["a"]).await.unwrap();
+        assert_eq!(next(&pubsub).await, subscribed("a", 1));
+        primary.kill().unwrap();
+        let Event::Disconnected { reason } = next(&pubsub).await else { panic!() };
+        assert!(reason.starts_with("a replica without its primary ("), "{reason}");
+        primary.restart().unwrap();
+        told(&primary, "CONFIG SET repl-diskless-sync-delay 0");
+        assert!(matches!(next(&pubsub).await, Event::Reconnected { .. }));
+        assert_eq!(next(&pubsub).await, subscribed("a", 1));
+        told(&primary, "PUBLISH a back");
+        assert_eq!(next(&pubsub).await, message("a", "back"));
+    });
+}
+
+fn passed_over() {
+    run(async {
+        let mut primary = redis();
+        told(&primary, "CONFIG SET repl-diskless-sync-delay 0");
+        let (deaf, other) = (replica_of(&primary), redis());
+        primary.kill().unwrap();
+        eventually("the replica knows", || {
+            ask::<String>(&deaf, "INFO replication").contains("master_link_status:down")
+        });
+        let connections = |redis| ask::<String>(redis, "CLIENT LIST TYPE pubsub").lines().count();
+        let both = PubSub::connect(format!("{},{}", deaf.url(), other.url())).await.unwrap();
+        both.subscribe(["a"]).await.unwrap();
+        assert_eq!((connections(&deaf), connections(&other)), (0, 1));
+        // There is no other.
+        let alone = PubSub::connect(deaf.url()).await.unwrap();
+        alone.subscribe(["a"]).await.unwrap();
+        assert_eq!(connections(&deaf), 1);
+    });
+}
+
+/// There was no primary when it was placed.
+fn moves_back() {
+    run(async {
+        let mut cluster = LocalCluster::start(3, 3).unwrap();
+        assert_eq!(cluster.owner("a").unwrap(), Some(2));
+        // It stays a replica.
+        cluster.ask(5, "CONFIG SET cluster-replica-no-failover yes").unwrap();
+        cluster.node(2).kill().unwrap();
+        let urls = format!("{},{}", cluster.url(2), cluster.url(5));
+        let pubsub = PubSub::builder(urls).sharded(true).connect().await.unwrap();
+        pubsub.subscribe(["a"]).await.unwrap();
+        assert_eq!(next(&pubsub).await, subscribed("a", 1));
+        cluster.node(2).restart().unwrap();
+        let address = format!("127.0.0.1:{}", cluster.node(2).port());
+        let Event::Disconnected { reason } = next(&pubsub).await else { panic!() };
+        assert!(reason.ends_with(&format!("'a' has a primary again: {address}")), "{reason}");
+        assert!(matches!(next(&pubsub).await, Event::Reconnected { .. }));
+        assert_eq!(next(&pubsub).await, subscribed("a", 1));
+        cluster.is_ok().unwrap();
+        assert_eq!(cluster.ask(2, "PUBSUB SHARDNUMSUB a").unwrap(), "1");
+        assert_eq!(cluster.ask(5, "PUBSUB SHARDNUMSUB a").unwrap(), "0");
+        cluster.ask(2, "SPUBLISH a back").unwrap();
+        assert_eq!(next(&pubsub).await, message("a", "back"));
+    });
+}
+
+/// The rights of acl/users.acl are enough for everything: connects, heartbeats, reconnects, ends.
+fn overlay() {
+    run(async {
+        let redis = redis();
+        let users = include_str!("../../../acl/users.acl");
+        for user in users.lines().filter(|line| !line.contains("default")) {
+            told(&redis, &format!("ACL SETUSER {} nopass", user.strip_prefix("user ").unwrap()));
+        }
+        let url = |user: &str| redis.url().replace("127", &format!("{user}:any@127"));
+        let subscriber = PubSub::connect(url("subscriber")).await.unwrap();
+        subscriber.subscribe(["notifications"]).await.unwrap();
+        let patterns = PubSub::connect(url("pattern-subscriber")).await.unwrap();
+        patterns.psubscribe(["news:*"]).await.unwrap();
+        let publisher = Publisher::connect(url("publisher")).await.unwrap();
+        assert_eq!(publisher.publish("notifications", "1").await, Ok(1));
+        next(&subscriber).await;
+        assert_eq!(next(&subscriber).await, message("notifications", "1"));
+
+        told(&redis, "CLIENT KILL TYPE pubsub");
+        is_outage(&[next(&subscriber).await, next(&subscriber).await]);
+        // Whether it is deaf was asked twice on each of the three connections.
+        let goal = command_stat(&redis, "hello", "calls") + 6;
+        eventually("two heartbeats", || command_stat(&redis, "hello", "calls") >= goal);
+        assert_eq!(publisher.publish("news:a", "2").await, Ok(1));
+        for pubsub in [&subscriber, &patterns] {
+            pubsub.close().await;
+        }
+        publisher.close().await;
+        let log: Vec<redis::Value> = ask(&redis, "ACL LOG");
+        assert_eq!(log, []);
+    });
+}

@@ -1,0 +1,247 @@
+//! Names that Redis does not allow, or not any more.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod kit;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use acceptance::eventually;
+use kit::{
+    Test, ask, command_stat, connect_as, is_outage, is_refusal, message, next, publish, redis, run,
+    subscribed, subscribed_to, told, with_a_real_redis,
+};
+use local_redis::{LocalRedis, PATIENCE};
+use pubsub::{Event, PubSub};
+use tokio::time::timeout;
+
+const TESTS: &[Test] = &[
+    ("giving_up_a_refused_name_is_the_cure", || both(the_cure)),
+    ("unsubscribing_in_an_outage_frees_a_subscribe_that_waits", || both(frees)),
+    ("one_refused_name_silences_no_other", || both(silences_no_other)),
+    ("a_refused_pattern_silences_no_channel", patterns),
+    ("all_names_are_refused", || both(all_refused)),
+    ("another_reason_and_another_outage_are_told_again", || both(told_again)),
+    ("a_subscribe_that_waited_is_refused_whole", || both(refused_whole)),
+    ("a_name_that_is_refused_now_can_be_asked_for_again", || both(asked_again)),
+];
+
+fn main() -> ExitCode {
+    with_a_real_redis(TESTS)
+}
+
+/// With plain channels, then with shard channels.
+fn both<Running: Future<Output = ()>>(test: fn(bool) -> Running) {
+    for sharded in [false, true] {
+        run(test(sharded));
+    }
+}
+
+/// Subscribed to these as a user who may do so.
+async fn subscriber(redis: &LocalRedis, sharded: bool, channels: &[&str]) -> PubSub {
+    told(redis, "ACL SETUSER reader on nopass +@all allchannels");
+    let pubsub = connect_as("reader", redis, sharded).await;
+    pubsub.subscribe(channels).await.unwrap();
+    for _ in channels {
+        next(&pubsub).await;
+    }
+    pubsub
+}
+
+fn allow_only(redis: &LocalRedis, channels: &str) {
+    told(redis, &format!("ACL SETUSER reader resetchannels {channels}"));
+}
+
+fn command(sharded: bool) -> &'static str {
+    if sharded { "ssubscribe" } else { "subscribe" }
+}
+
+fn refusals(redis: &LocalRedis, sharded: bool) -> u64 {
+    command_stat(redis, command(sharded), "rejected_calls")
+}
+
+#[track_caller]
+fn refused(event: &Event) -> String {
+    let (Event::Refused { channel: name, reason } | Event::PRefused { pattern: name, reason }) =
+        event
+    else {
+        panic!("{event:?}")
+    };
+    assert!(reason.starts_with("NOPERM "), "{reason}");
+    name.to_string()
+}
+
+/// One task subscribes, while another gives up what every reconnect was refused for.
+async fn the_cure(sharded: bool) {
+    let redis = redis();
+    let pubsub = subscriber(&redis, sharded, &["a", "b"]).await;
+    allow_only(&redis, "&b &c");
+    let subscribing = tokio::spawn({
+        let pubsub = pubsub.clone();
+        async move { pubsub.subscribe(["c"]).await }
+    });
+    eventually("a is refused", || refusals(&redis, sharded) > 0);
+    timeout(PATIENCE, pubsub.unsubscribe(["a"])).await.unwrap().unwrap();
+    timeout(PATIENCE, subscribing).await.unwrap().unwrap().unwrap();
+    for channel in ["b", "c"] {
+        assert_eq!(publish(&redis, sharded, channel, "x"), 1);
+        while next(&pubsub).await != message(channel, "x") {}
+    }
+}
+
+async fn frees(sharded: bool) {
+    let mut redis = redis();
+    let pubsub = subscriber(&redis, sharded, &["a"]).await;
+    redis.kill().unwrap();
+    assert!(matches!(next(&pubsub).await, Event::Disconnected { .. }));
+    let subscribing = tokio::spawn({
+        let pubsub = pubsub.clone();
+        async move { pubsub.subscribe(["b", "c"]).await }
+    });
+    // Until it waits.
+    let started = tokio::time::Instant::now();
+    while started.elapsed() < Duration::from_millis(50) {
+        tokio::task::yield_now().await;
+    }
+    timeout(Duration::from_secs(1), pubsub.unsubscribe(["b", "a"])).await.unwrap().unwrap();
+    assert!(!subscribing.is_finished());
+    // After the restart nobody has rights but this user: no more than to c.
+    redis.restart().unwrap();
+    told(&redis, "ACL SETUSER reader on nopass +@all resetchannels &c");
+    timeout(PATIENCE, subscribing).await.unwrap().unwrap().unwrap();
+    is_outage(&[Event::Disconnected { reason: String::new() }, next(&pubsub).await]);
+    assert_eq!(next(&pubsub).await, subscribed("c", 1));
+    assert_eq!(pubsub.get_message(Duration::ZERO).await, None);
+}
+
+/// Disconnected, reconnected, confirmations and refusals, messages; then tried again on the same
+/// connection, and not told again, until it is allowed.
+async fn silences_no_other(sharded: bool) {
+    let redis = redis();
+    let pubsub = subscriber(&redis, sharded, &["a", "b"]).await;
+    allow_only(&redis, "&b");
+    is_outage(&[next(&pubsub).await, next(&pubsub).await]);
+    assert_eq!(next(&pubsub).await, subscribed("b", 1));
+    assert_eq!(refused(&next(&pubsub).await), "a");
+    assert_eq!(publish(&redis, sharded, "b", "1"), 1);
+    assert_eq!(next(&pubsub).await, message("b", "1"));
+
+    let clients: String = ask(&redis, "CLIENT LIST TYPE pubsub");
+    let id = clients.split(' ').next().unwrap();
+    let (before, goal) = (clients.clone(), refusals(&redis, sharded) + 3);
+    eventually("it is tried again", || refusals(&redis, sharded) >= goal);
+    assert_eq!(pubsub.get_message(Duration::ZERO).await, None, "told twice");
+    allow_only(&redis, "&a &b");
+    assert_eq!(next(&pubsub).await, subscribed("a", 2));
+    let clients: String = ask(&redis, "CLIENT LIST TYPE pubsub");
+    assert!(clients.starts_with(&format!("{id} ")), "{before} and {clients}");
+    assert_eq!(publish(&redis, sharded, "a", "2"), 1);
+    assert_eq!(next(&pubsub).await, message("a", "2"));
+    assert_eq!(pubsub.stats().reconnects, 1);
+}
+
+fn patterns() {
+    run(async {
+        let redis = redis();
+        let pubsub = subscriber(&redis, false, &["a"]).await;
+        pubsub.psubscribe(["p*", "q*"]).await.unwrap();
+        next(&pubsub).await;
+        next(&pubsub).await;
+        allow_only(&redis, "&a &q*");
+        is_outage(&[next(&pubsub).await, next(&pubsub).await]);
+        assert_eq!(next(&pubsub).await, subscribed("a", 1));
+        let q = Event::PSubscribe { pattern: "q*".into(), count: 2 };
+        assert_eq!(next(&pubsub).await, q);
+        let event = next(&pubsub).await;
+        assert!(matches!(event, Event::PRefused { .. }), "{event:?}");
+        assert_eq!(refused(&event), "p*");
+        allow_only(&redis, "&a &q* &p*");
+        let p = Event::PSubscribe { pattern: "p*".into(), count: 3 };
+        assert_eq!(next(&pubsub).await, p);
+    });
+}
+
+async fn all_refused(sharded: bool) {
+    let redis = redis();
+    let pubsub = subscriber(&redis, sharded, &["a", "b"]).await;
+    allow_only(&redis, "&other");
+    is_outage(&[next(&pubsub).await, next(&pubsub).await]);
+    let mut names = [refused(&next(&pubsub).await), refused(&next(&pubsub).await)];
+    names.sort();
+    assert_eq!(names, ["a", "b"]);
+    allow_only(&redis, "&b");
+    assert_eq!(next(&pubsub).await, subscribed("b", 1));
+    pubsub.unsubscribe(["a"]).await.unwrap();
+    assert_eq!(publish(&redis, sharded, "b", "1"), 1);
+    while next(&pubsub).await != message("b", "1") {}
+    pubsub.close().await;
+    let last: Vec<_> = futures_util::StreamExt::collect(pubsub.listen()).await;
+    assert_eq!(last, [Event::Unsubscribe { channel: "b".into(), count: 0 }]);
+}
+
+async fn told_again(sharded: bool) {
+    let redis = redis();
+    let pubsub = subscriber(&redis, sharded, &["a", "b"]).await;
+    allow_only(&redis, "&b");
+    is_outage(&[next(&pubsub).await, next(&pubsub).await]);
+    next(&pubsub).await;
+    let Event::Refused { reason: channel, .. } = next(&pubsub).await else { panic!() };
+    // The command itself is forbidden, too: another sentence, in the same outage.
+    told(&redis, &format!("ACL SETUSER reader -{}", command(sharded)));
+    let Event::Refused { reason: command, .. } = next(&pubsub).await else { panic!() };
+    assert_ne!(channel, command);
+    told(&redis, "ACL SETUSER reader +@all");
+    told(&redis, "CLIENT KILL TYPE pubsub");
+    is_outage(&[next(&pubsub).await, next(&pubsub).await]);
+    assert_eq!(next(&pubsub).await, subscribed("b", 1));
+    assert_eq!(refused(&next(&pubsub).await), "a");
+}
+
+/// None of its names is added, and a name that was wanted before stays so.
+async fn refused_whole(sharded: bool) {
+    let redis = redis();
+    let pubsub = subscriber(&redis, sharded, &["a"]).await;
+    allow_only(&redis, "&a &b");
+    is_refusal(&pubsub.subscribe(["b", "forbidden", "a"]).await);
+    assert_eq!(subscribed_to(&redis, sharded, "b"), 0);
+    assert_eq!(subscribed_to(&redis, sharded, "a"), 1);
+
+    told(&redis, "ACL SETUSER reader off");
+    told(&redis, "CLIENT KILL TYPE pubsub");
+    loop {
+        if let Event::Disconnected { .. } = next(&pubsub).await {
+            break;
+        }
+    }
+    let waits = pubsub.subscribe(["b", "forbidden", "a"]);
+    let (result, ()) = tokio::join!(timeout(PATIENCE, waits), async {
+        told(&redis, "ACL SETUSER reader on");
+    });
+    is_refusal(&result.unwrap());
+    let event = next(&pubsub).await;
+    assert!(matches!(event, Event::Reconnected { .. }), "{event:?}");
+    assert_eq!(subscribed_to(&redis, sharded, "b"), 0);
+    assert_eq!(publish(&redis, sharded, "a", "still"), 1);
+    let mut events = Vec::new();
+    while events.last() != Some(&message("a", "still")) {
+        events.push(next(&pubsub).await);
+    }
+    assert!(!events.iter().any(|event| matches!(event, Event::Refused { .. })), "{events:?}");
+}
+
+async fn asked_again(sharded: bool) {
+    let redis = redis();
+    let pubsub = subscriber(&redis, sharded, &["a"]).await;
+    allow_only(&redis, "&b");
+    is_outage(&[next(&pubsub).await, next(&pubsub).await]);
+    assert_eq!(refused(&next(&pubsub).await), "a");
+    is_refusal(&timeout(PATIENCE, pubsub.subscribe(["a", "b"])).await.unwrap());
+    assert_eq!(subscribed_to(&redis, sharded, "b"), 0);
+    is_refusal(&timeout(PATIENCE, pubsub.subscribe(["a"])).await.unwrap());
+    // It is still wanted.
+    allow_only(&redis, "&a");
+    while next(&pubsub).await != subscribed("a", 1) {}
+    assert_eq!(publish(&redis, sharded, "a", "back"), 1);
+    assert_eq!(next(&pubsub).await, message("a", "back"));
+}

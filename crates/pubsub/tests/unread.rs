@@ -1,0 +1,109 @@
+//! A program that does not read: what waits for it stays bounded, and is counted.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod kit;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use acceptance::{connection, eventually};
+use futures_util::StreamExt;
+use kit::{Test, ask, publish, redis, run, told, with_a_real_redis};
+use pubsub::{Event, PubSub};
+
+const TESTS: &[Test] = &[
+    ("many_outages_become_one", || run(many_outages(false))),
+    ("many_outages_of_shard_channels_become_one", || run(many_outages(true))),
+    ("what_is_missed_is_counted_through_outages", counted),
+];
+
+fn main() -> ExitCode {
+    with_a_real_redis(TESTS)
+}
+
+const CHANNELS: usize = 2000;
+const OUTAGES: u64 = 6;
+
+/// Cuts the connection, and waits for the next one.
+fn cut(redis: &local_redis::LocalRedis, pubsub: &PubSub) {
+    let goal = pubsub.stats().reconnects + 1;
+    told(redis, "CLIENT KILL TYPE pubsub");
+    eventually("it is connected again", || pubsub.stats().reconnects == goal);
+}
+
+async fn many_outages(sharded: bool) {
+    let redis = redis();
+    let pubsub = PubSub::builder(redis.url()).sharded(sharded).connect().await.unwrap();
+    let names: Vec<_> = (0..CHANNELS).map(|number| number.to_string()).collect();
+    pubsub.subscribe(&names).await.unwrap();
+    for _ in 0..OUTAGES {
+        cut(&redis, &pubsub);
+    }
+    assert_eq!(publish(&redis, sharded, "0", "end"), 1);
+    let mut events = pubsub.listen();
+    let mut count = [0; 3];
+    let mut attempts_in_all = 0;
+    loop {
+        match events.next().await.unwrap() {
+            Event::Subscribe { .. } => count[0] += 1,
+            Event::Disconnected { .. } => count[1] += 1,
+            Event::Reconnected { attempts, .. } => {
+                count[2] += 1;
+                attempts_in_all = u64::from(attempts);
+            }
+            Event::Message { .. } => break,
+            event => panic!("{event:?}"),
+        }
+    }
+    // Those of the call, and those of the last reconnect.
+    assert_eq!(count, [2 * CHANNELS, 1, 1]);
+    assert!(attempts_in_all >= OUTAGES, "{attempts_in_all}");
+    let stats = pubsub.stats();
+    assert_eq!((stats.received, stats.missed, stats.reconnects), (1, 0, OUTAGES));
+}
+
+fn counted() {
+    run(async {
+        let redis = redis();
+        let pubsub = PubSub::builder(redis.url()).inbox(3, 1000).connect().await.unwrap();
+        pubsub.subscribe(["a"]).await.unwrap();
+        let mut admin = connection(&redis);
+        let mut publish = |count: u64| {
+            for _ in 0..count {
+                assert_eq!(redis::cmd("PUBLISH").arg("a").arg("x").query(&mut admin), Ok(1));
+            }
+        };
+        publish(5);
+        // What was sent before the end of the connection is read before that.
+        cut(&redis, &pubsub);
+        publish(4);
+        cut(&redis, &pubsub);
+        publish(1);
+        eventually("all has arrived", || pubsub.stats().received == 10);
+        let stats = pubsub.stats();
+        assert_eq!((stats.missed, stats.waiting, stats.most_waiting), (7, 3, 3));
+        assert_eq!(stats.reconnects, 2);
+
+        let mut shown = Vec::new();
+        while let Some(event) = pubsub.get_message(Duration::ZERO).await {
+            shown.push(match event {
+                Event::Subscribe { .. } => "subscribe".to_owned(),
+                Event::Message { .. } => "message".to_owned(),
+                Event::Missed { count } => format!("missed {count}"),
+                Event::Disconnected { .. } => "disconnected".to_owned(),
+                Event::Reconnected { .. } => "reconnected".to_owned(),
+                event => panic!("{event:?}"),
+            });
+        }
+        let expected = "subscribe, message, message, message, missed 6, disconnected, reconnected, \
+                        subscribe, missed 1";
+        assert_eq!(shown.join(", "), expected);
+        assert_eq!(pubsub.stats().waiting, 0);
+        // One place is free again.
+        publish(1);
+        eventually("it has arrived", || pubsub.stats().waiting == 1);
+        let clients: String = ask(&redis, "CLIENT LIST TYPE pubsub");
+        assert_eq!(clients.lines().count(), 1);
+    });
+}
