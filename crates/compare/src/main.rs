@@ -1,6 +1,7 @@
 //! `cargo compare`: the same experiments with Pub/Sub, a List and a Stream, counted on a real
 //! Redis. `pubsub.rs`, `list.rs` and `stream.rs` are the examples of the three.
 
+mod clients;
 mod experiments;
 mod list;
 mod own_keys;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use local_redis::{is_broken_pipe, on_ctrl_c};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -26,7 +27,11 @@ use crate::own_keys::OwnKeys;
 /// Shows what Pub/Sub, a List and a Stream each do with the same messages
 #[derive(Parser)]
 #[command(name = "cargo compare", version, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+
     /// Print the table as Markdown
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
@@ -40,6 +45,12 @@ struct Args {
     redis_url: Option<String>,
 }
 
+#[derive(Subcommand)]
+enum What {
+    /// Shows what a lost connection does to this and other Redis clients (about 8 minutes)
+    Clients(clients::Args),
+}
+
 const EXAMPLES: &str = "\
 On a Redis that runs already it makes keys and channels under compare:<random>: only, and removes
 the keys at the end.
@@ -47,7 +58,8 @@ the keys at the end.
 Examples:
   cargo compare
   cargo compare --json
-  cargo compare --redis-url redis://localhost";
+  cargo compare --redis-url redis://localhost
+  cargo compare clients";
 
 /// A run usually takes a second or two. This limit is for a Redis that does not answer.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -55,7 +67,12 @@ const LIMIT: Duration = Duration::from_secs(15);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    match compare(&args).await {
+    let result = match &args.what {
+        // It is done in threads, and an interrupt may end it at any time.
+        Some(What::Clients(args)) => clients::compare(args),
+        None => compare(&args).await,
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

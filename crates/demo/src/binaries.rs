@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
@@ -15,6 +15,7 @@ pub const SERVICES: [&str; 3] = ["publisher", "subscriber", "pattern-subscriber"
 /// Cargo tells a package's tests where its own binaries are, but not those of other packages, and
 /// `cargo test` may not even have built them. So this builds them, which is quick when nothing has
 /// changed.
+#[derive(Clone)]
 pub struct Binaries(HashMap<String, PathBuf>);
 
 impl Binaries {
@@ -45,6 +46,26 @@ impl Binaries {
     /// When they do not compile.
     pub fn build_benches(packages: &[&str]) -> anyhow::Result<Binaries> {
         run_cargo(of(packages).arg("--benches"))
+    }
+
+    /// The binaries of these packages as release builds.
+    ///
+    /// # Errors
+    ///
+    /// When they do not compile.
+    pub fn build_released(packages: &[&str]) -> anyhow::Result<Binaries> {
+        run_cargo(of(packages).bins().release())
+    }
+
+    /// The binaries of a package outside this workspace as release builds, in its own target
+    /// folder.
+    ///
+    /// # Errors
+    ///
+    /// When they do not compile.
+    pub fn build_outside(folder: &Path) -> anyhow::Result<Binaries> {
+        let build = CargoBuild::new().manifest_path(folder.join("Cargo.toml"));
+        run_cargo(build.target_dir(folder.join("target")).bins().release().arg("--locked"))
     }
 
     /// The command that runs one of them.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::select_ok;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use redis::ConnectionAddr;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
@@ -52,12 +52,18 @@ pub(crate) async fn open(
 /// Tries all addresses that the name has at the same time, as the redis crate does: `localhost`
 /// is often ::1 as well, where no Redis listens.
 async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    let attempts: Vec<_> =
-        lookup_host((host, port)).await?.map(|a| Box::pin(TcpStream::connect(a))).collect();
-    if attempts.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
-    }
-    let (stream, _slower_ones) = select_ok(attempts).await?;
+    let attempts = lookup_host((host, port)).await?.map(TcpStream::connect);
+    let mut attempts: FuturesUnordered<_> = attempts.collect();
+    let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let stream = loop {
+        match attempts.next().await {
+            Some(Ok(stream)) => break stream,
+            // Without IPv6, ::1 fails as "cannot assign requested address", which explains less.
+            Some(Err(other)) if error.kind() != io::ErrorKind::ConnectionRefused => error = other,
+            Some(Err(_)) => {}
+            None => return Err(error),
+        }
+    };
     // A command is complete when it is written: nothing is gained by waiting for more to send.
     stream.set_nodelay(true)?;
     SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE))?;
