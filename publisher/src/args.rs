@@ -9,7 +9,7 @@ use crate::NOTIFICATIONS;
 /// Publishes random messages, and says how many receivers each one had
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     /// The channels to publish on; several take turns
     #[arg(value_name = "CHANNEL", default_value = "notifications")]
     pub channels: Vec<String>,
@@ -40,12 +40,12 @@ pub struct Args {
 }
 
 impl Args {
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         if self.forever { u64::MAX } else { self.count }
     }
 
     /// The beginning of a line about a message. It names the channel only if there are several.
-    pub fn published(&self, channel: &str) -> String {
+    pub(crate) fn published(&self, channel: &str) -> String {
         match self.channels.len() {
             1 => "Published".to_owned(),
             _ => format!("Published to '{}'", escaped(channel)),

@@ -41,7 +41,7 @@ impl Sub for Counted {
     }
 }
 
-pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let batches = bench.pick(500, 2);
     let count = batches * BATCH;
     let title = format!("Cluster: {} messages of {SIZE} bytes", grouped(count as u64));

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// One reader.
-pub struct Dots {
+pub(crate) struct Dots {
     pub name: String,
     /// Wall time and CPU as ratios to the raw reader; `None` if messages were lost.
     pub ratios: Option<(f64, f64)>,
@@ -23,7 +23,7 @@ const WALL: RGBColor = RGBColor(0, 114, 178);
 const CPU: RGBColor = RGBColor(230, 120, 0);
 
 /// An SVG with a white background, since the page may be dark.
-pub fn svg(readers: &[Dots]) -> anyhow::Result<String> {
+pub(crate) fn svg(readers: &[Dots]) -> anyhow::Result<String> {
     let mut svg = String::new();
     // The errors of plotters borrow the drawing area.
     draw(&mut svg, readers).map_err(|error| anyhow!("cannot draw the chart: {error}"))?;

@@ -38,13 +38,13 @@ const DRAINS: [(Kind, u64, usize); 6] = [
 const LARGEST: u64 = 500_000;
 
 #[derive(Clone, Copy)]
-pub struct Drain {
+pub(crate) struct Drain {
     pub kind: Kind,
     pub count: u64,
     pub size: usize,
 }
 
-pub struct Drained {
+pub(crate) struct Drained {
     /// From the first byte published to the last line printed, in seconds per message.
     pub wall: f64,
     /// Of the reader, without its start, in seconds per message.
@@ -56,7 +56,7 @@ pub struct Drained {
 
 impl Drain {
     /// Drains with one reader.
-    pub fn run(self, bench: &Bench, reader: &Reader) -> anyhow::Result<Drained> {
+    pub(crate) fn run(self, bench: &Bench, reader: &Reader) -> anyhow::Result<Drained> {
         let Drain { kind, count, size } = self;
         let start = || -> anyhow::Result<_> {
             let redis = bench.redis()?;
@@ -136,7 +136,7 @@ fn count_messages(mut output: impl Read + Seek, size: usize) -> anyhow::Result<u
     Ok(count)
 }
 
-pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     for (kind, count, size) in DRAINS {
         let mut readers = bench.readers(kind);
         match (kind, count) {

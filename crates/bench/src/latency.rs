@@ -23,7 +23,7 @@ const INTERVAL: Duration = Duration::from_millis(1);
 const SIZE: usize = 64;
 const KIND: Kind = Kind::Channel;
 
-pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let (rounds, count) = bench.pick((5, 2000), (1, 100));
     let title = format!(
         "Latency from publishing to the printed line: {} messages of {SIZE} bytes, 1,000 a second",

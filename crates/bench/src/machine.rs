@@ -7,7 +7,7 @@ use local_redis::Server;
 
 use crate::report::{Report, Table};
 
-pub fn describe(server: &Server, report: &mut Report) {
+pub(crate) fn describe(server: &Server, report: &mut Report) {
     let mut table = Table::new(&["", ""]);
     let mut row = |what: &str, is: Option<String>| {
         table.row([what.to_owned(), is.unwrap_or_else(|| "not known".to_owned())]);

@@ -18,7 +18,7 @@ const KIND: Kind = Kind::Channel;
 /// Messages and bytes.
 const FLOODS: [(u64, usize); 2] = [(300_000, 64), (100_000, 1024)];
 
-pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let title = "Resident memory";
     eprintln!("{title} ...");
     let header = FLOODS.map(|(count, size)| format!("flood of {} × {size} bytes", grouped(count)));

@@ -2,20 +2,20 @@
 //! reader can be checked.
 
 /// The channel that the services and the Python scripts use by default.
-pub const CHANNEL: &str = "notifications";
+pub(crate) const CHANNEL: &str = "notifications";
 
 /// Digits of the number at the start of a payload.
-pub const DIGITS: usize = 10;
+pub(crate) const DIGITS: usize = 10;
 
 /// Whether a reader subscribes to a channel or to a pattern.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Channel,
     Pattern,
 }
 
 impl Kind {
-    pub fn subscribe(self) -> &'static str {
+    pub(crate) fn subscribe(self) -> &'static str {
         match self {
             Kind::Channel => "SUBSCRIBE",
             Kind::Pattern => "PSUBSCRIBE",
@@ -23,7 +23,7 @@ impl Kind {
     }
 
     /// The name that a reader subscribes to.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Channel => CHANNEL,
             Kind::Pattern => "news:*",
@@ -31,7 +31,7 @@ impl Kind {
     }
 
     /// The channel on which messages are published for it.
-    pub fn channel(self) -> &'static str {
+    pub(crate) fn channel(self) -> &'static str {
         match self {
             Kind::Channel => CHANNEL,
             Kind::Pattern => "news:sports",
@@ -40,13 +40,13 @@ impl Kind {
 }
 
 /// A payload of `size` bytes, at least [`DIGITS`].
-pub fn payload(number: u64, size: usize) -> String {
+pub(crate) fn payload(number: u64, size: usize) -> String {
     let filler = size.saturating_sub(DIGITS);
     format!("{number:0DIGITS$}{:x<filler$}", "")
 }
 
 /// The number of the message in this line, if its whole payload of `size` bytes is there.
-pub fn number(line: &[u8], size: usize) -> Option<u64> {
+pub(crate) fn number(line: &[u8], size: usize) -> Option<u64> {
     let start = line.windows(DIGITS).position(|bytes| bytes.iter().all(u8::is_ascii_digit))?;
     let (digits, rest) = line[start..].split_at(DIGITS);
     let filler = rest.iter().take_while(|&&byte| byte == b'x').count();

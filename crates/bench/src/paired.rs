@@ -2,7 +2,7 @@
 //! affects all of them alike. Ratios are taken within a round; the result is the median.
 
 /// Runs each in turn, starting with another one in each round. Returns the runs of each.
-pub fn in_turn<C: Clone, Run>(
+pub(crate) fn in_turn<C: Clone, Run>(
     what: &str,
     rounds: usize,
     contestants: &[C],
@@ -21,7 +21,7 @@ pub fn in_turn<C: Clone, Run>(
 }
 
 /// The median, or `None` if there are no values.
-pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<_> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -32,7 +32,7 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 }
 
 /// The median of the ratios within each round, or `None` if there was too little to measure.
-pub fn ratio<Run>(of: &[Run], to: &[Run], value: impl Fn(&Run) -> f64) -> Option<f64> {
+pub(crate) fn ratio<Run>(of: &[Run], to: &[Run], value: impl Fn(&Run) -> f64) -> Option<f64> {
     let ratios = of.iter().zip(to).map(|(of, to)| value(of) / value(to));
     median(ratios).filter(|ratio| ratio.is_finite())
 }

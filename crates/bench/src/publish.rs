@@ -65,7 +65,7 @@ struct Published {
     cpu: f64,
 }
 
-pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let redis = bench.redis()?;
     let count = DEPTH * bench.pick(1000, 5);
     let benchmark = on_path("redis-benchmark");

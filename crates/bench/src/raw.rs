@@ -15,16 +15,16 @@ use crate::messages::{CHANNEL, DIGITS, Kind, payload};
 use crate::resp::{Elements, Integers, command, connect, push};
 
 /// The hidden first argument.
-pub const ROLE: &str = "--raw";
+pub(crate) const ROLE: &str = "--raw";
 
 /// Bytes in one read, and about as many in one write.
 const BUFFER: usize = 64 * 1024;
 
-pub fn reader(kind: Kind, port: u16) -> anyhow::Result<Command> {
+pub(crate) fn reader(kind: Kind, port: u16) -> anyhow::Result<Command> {
     itself(port, &[kind.subscribe(), kind.name()])
 }
 
-pub fn writer(port: u16, count: u64, size: usize) -> anyhow::Result<Command> {
+pub(crate) fn writer(port: u16, count: u64, size: usize) -> anyhow::Result<Command> {
     itself(port, &["PUBLISH", &count.to_string(), &size.to_string()])
 }
 
@@ -36,7 +36,7 @@ fn itself(port: u16, arguments: &[&str]) -> anyhow::Result<Command> {
 }
 
 /// Runs the raw reader or the raw writer, with the arguments from above.
-pub fn main(arguments: &[String]) -> anyhow::Result<()> {
+pub(crate) fn main(arguments: &[String]) -> anyhow::Result<()> {
     match arguments {
         [port, publish, count, size] if publish == "PUBLISH" => {
             let count = count.parse()?;
@@ -81,7 +81,7 @@ fn read(port: u16, subscribe: &str, name: &str) -> anyhow::Result<()> {
 }
 
 /// Appends the line that the services print.
-fn line(lines: &mut Vec<u8>, elements: Elements) {
+fn line(lines: &mut Vec<u8>, elements: Elements<'_>) {
     let pieces: &[&[u8]] = match elements {
         [b"message", channel, payload, _] => {
             &[b"Received on channel '", channel, b"': ", payload, b"\n"]
@@ -98,7 +98,7 @@ fn line(lines: &mut Vec<u8>, elements: Elements) {
 
 /// Publishes numbered messages as fast as Redis takes them. Returns the time of the first write,
 /// and the sum of the receivers that Redis reported.
-pub fn publish(
+pub(crate) fn publish(
     port: u16,
     channel: &str,
     count: u64,

@@ -21,7 +21,7 @@ const LINE_BUFFERED: &str = "import runpy, sys; sys.stdout.reconfigure(line_buff
 
 /// A program that prints the messages it receives.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Reader {
+pub(crate) enum Reader {
     /// Comes first in every table, as the one that the others are compared with.
     Raw,
     Text(Kind),
@@ -44,12 +44,12 @@ impl Reader {
     }
 
     /// Its part of so many messages.
-    pub fn share_of(&self, count: u64) -> u64 {
+    pub(crate) fn share_of(&self, count: u64) -> u64 {
         if self.is_slow() { count / 10 } else { count }
     }
 
     /// The name, with a note if it gets fewer messages.
-    pub fn name_with_share(&self) -> String {
+    pub(crate) fn name_with_share(&self) -> String {
         format!("{self}{}", if self.is_slow() { " (a tenth of them)" } else { "" })
     }
 }
@@ -73,7 +73,7 @@ impl Display for Reader {
 }
 
 /// What all sections need.
-pub struct Bench {
+pub(crate) struct Bench {
     pub services: Binaries,
     pub examples: Binaries,
     pub server: Server,
@@ -84,7 +84,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    pub fn prepare(target_tmpdir: &str, quick: bool) -> anyhow::Result<Bench> {
+    pub(crate) fn prepare(target_tmpdir: &str, quick: bool) -> anyhow::Result<Bench> {
         eprintln!("Building the services ...");
         Ok(Bench {
             services: Binaries::build(&SERVICES)?,
@@ -102,12 +102,12 @@ impl Bench {
     }
 
     /// Chooses between a full and a quick run.
-    pub fn pick<T>(&self, full: T, quick: T) -> T {
+    pub(crate) fn pick<T>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }
     }
 
     /// The readers of this kind that this machine has.
-    pub fn readers(&self, kind: Kind) -> Vec<Reader> {
+    pub(crate) fn readers(&self, kind: Kind) -> Vec<Reader> {
         let mut readers = vec![Reader::Raw, Reader::Text(kind), Reader::Json(kind)];
         if kind == Kind::Channel {
             readers.push(Reader::RedisCrate);
@@ -119,7 +119,7 @@ impl Bench {
     }
 
     /// Adds a row with the reason for each reader that is missing.
-    pub fn list_missing(&self, table: &mut Table) {
+    pub(crate) fn list_missing(&self, table: &mut Table) {
         let (cli, python) = (self.redis_cli.as_ref().err(), self.python.as_ref().err());
         for (reader, missing) in [(Reader::RedisCli, cli), (Reader::Python, python)] {
             if let Some(why) = missing {
@@ -129,7 +129,7 @@ impl Bench {
     }
 
     /// The command that runs a reader, which must not be missing.
-    pub fn command(
+    pub(crate) fn command(
         &self,
         reader: &Reader,
         kind: Kind,
@@ -160,14 +160,14 @@ impl Bench {
         Ok(command)
     }
 
-    pub fn python(&self) -> anyhow::Result<&RedisPy> {
+    pub(crate) fn python(&self) -> anyhow::Result<&RedisPy> {
         self.python.as_ref().map_err(|why| anyhow!(why.clone()))
     }
 
     /// A file to print to, and the same file to read from. It is deleted before it is used, so
     /// nothing remains however this program ends. On Linux it is in memory: a slow disk must not
     /// change the figures.
-    pub fn file(&self) -> anyhow::Result<(File, File)> {
+    pub(crate) fn file(&self) -> anyhow::Result<(File, File)> {
         let in_memory = Path::new("/dev/shm");
         let folder = if in_memory.is_dir() { in_memory } else { &self.folder };
         let path = folder.join(format!("bench-{}", std::process::id()));
@@ -180,7 +180,7 @@ impl Bench {
     }
 
     /// Starts a fresh server, which does not disconnect slow readers.
-    pub fn redis(&self) -> anyhow::Result<LocalRedis> {
+    pub(crate) fn redis(&self) -> anyhow::Result<LocalRedis> {
         let options: &[&str] = match &self.server {
             Server::Real(_) => &["--client-output-buffer-limit", "pubsub 0 0 0"],
             // The stand-in has no such limit.
@@ -191,7 +191,7 @@ impl Bench {
 }
 
 /// The subscribers on other clients, if they were built.
-pub fn rivals() -> anyhow::Result<Vec<Reader>> {
+pub(crate) fn rivals() -> anyhow::Result<Vec<Reader>> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rivals");
     let mut rivals = Vec::new();
     for name in ["fred", "rustis"] {
@@ -213,20 +213,20 @@ fn locked_version<'a>(lock: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// Passes the address, in place of what the environment says.
-pub fn connect_to(redis: &LocalRedis, command: &mut Command) {
+pub(crate) fn connect_to(redis: &LocalRedis, command: &mut Command) {
     command.env("REDIS_URL", redis.url()).env("REDIS_PORT", redis.port().to_string());
     command.env_remove("REDIS_PASSWORD_FILE").env_remove("RUST_LOG").stdin(Stdio::null());
 }
 
 /// One of Redis's own programs.
-pub fn redis_tool(name: &str, redis: &LocalRedis) -> Command {
+pub(crate) fn redis_tool(name: &str, redis: &LocalRedis) -> Command {
     let mut command = Command::new(name);
     command.args(["-h", "127.0.0.1", "-p", &redis.port().to_string()]);
     command
 }
 
 /// Fails with the reason for an empty row.
-pub fn on_path(name: &str) -> Result<(), String> {
+pub(crate) fn on_path(name: &str) -> Result<(), String> {
     match Command::new(name).arg("--version").output() {
         Ok(output) if output.status.success() => Ok(()),
         _ => Err(format!("there is no {name} on the PATH")),

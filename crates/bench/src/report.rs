@@ -10,7 +10,7 @@ use comfy_table::{CellAlignment, ContentArrangement};
 use crate::chart::Dots;
 
 #[derive(Default)]
-pub struct Report {
+pub(crate) struct Report {
     /// The tables of each section, as Markdown.
     sections: BTreeMap<&'static str, String>,
     targets: Vec<[String; 4]>,
@@ -18,14 +18,14 @@ pub struct Report {
 }
 
 #[derive(Clone, Copy)]
-pub enum Limit {
+pub(crate) enum Limit {
     AtMost(f64),
     AtLeast(f64),
 }
 
 impl Report {
     /// Prints a table, and adds it to its section of the page.
-    pub fn table(&mut self, section: &'static str, title: &str, table: Table) {
+    pub(crate) fn table(&mut self, section: &'static str, title: &str, table: Table) {
         let text = format!("{title}:\n\n{}\n", table.0);
         println!("\n{text}");
         let tables = self.sections.entry(section).or_default();
@@ -35,7 +35,13 @@ impl Report {
 
     /// Adds a target. A ratio is infinite if messages were lost, and `None` if there was too
     /// little to measure.
-    pub fn target(&mut self, what: impl Display, limit: Limit, unit: &str, measured: Option<f64>) {
+    pub(crate) fn target(
+        &mut self,
+        what: impl Display,
+        limit: Limit,
+        unit: &str,
+        measured: Option<f64>,
+    ) {
         let (limit, met) = match limit {
             Limit::AtMost(limit) => (format!("at most {limit}"), measured.map(|it| it <= limit)),
             Limit::AtLeast(limit) => (format!("at least {limit}"), measured.map(|it| it >= limit)),
@@ -49,7 +55,7 @@ impl Report {
     }
 
     /// Adds the table of the targets, if the sections that ran have any.
-    pub fn targets(&mut self) {
+    pub(crate) fn targets(&mut self) {
         if self.targets.is_empty() {
             return;
         }
@@ -62,7 +68,7 @@ impl Report {
 
     /// Replaces the tables in a page. Those of a section stand between `<!-- bench: NAME -->` and
     /// `<!-- end -->`.
-    pub fn fill(&self, page: &str) -> anyhow::Result<String> {
+    pub(crate) fn fill(&self, page: &str) -> anyhow::Result<String> {
         let places = page.matches("<!-- bench: ").count();
         ensure!(places == self.sections.len(), "{places} places for {:?}", self.sections.keys());
         let mut page = page.to_owned();
@@ -78,10 +84,10 @@ impl Report {
 }
 
 /// A table with a name at the start of each row.
-pub struct Table(comfy_table::Table, usize);
+pub(crate) struct Table(comfy_table::Table, usize);
 
 impl Table {
-    pub fn new(header: &[&str]) -> Table {
+    pub(crate) fn new(header: &[&str]) -> Table {
         let mut table = comfy_table::Table::new();
         table.load_style(ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(header);
@@ -91,12 +97,12 @@ impl Table {
         Table(table, header.len())
     }
 
-    pub fn row(&mut self, cells: impl Into<Vec<String>>) {
+    pub(crate) fn row(&mut self, cells: impl Into<Vec<String>>) {
         self.0.add_row(cells.into());
     }
 
     /// Adds a row that says why there are no figures.
-    pub fn missing(&mut self, name: &str, why: &str) {
+    pub(crate) fn missing(&mut self, name: &str, why: &str) {
         let mut cells = vec![name, why];
         cells.resize(self.1, "");
         self.0.add_row(cells);
@@ -104,19 +110,19 @@ impl Table {
 }
 
 /// `300,000`.
-pub fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
     groups.join(",")
 }
 
 /// Seconds as milliseconds.
-pub fn millis(seconds: Option<f64>) -> String {
+pub(crate) fn millis(seconds: Option<f64>) -> String {
     shown(seconds, |seconds| format!("{:.1} ms", seconds * 1e3))
 }
 
 /// Seconds as microseconds.
-pub fn micros(seconds: Option<f64>) -> String {
+pub(crate) fn micros(seconds: Option<f64>) -> String {
     shown(seconds, |seconds| match seconds * 1e6 {
         micros if micros < 10.0 => format!("{micros:.2} µs"),
         micros => format!("{micros:.0} µs"),
@@ -124,12 +130,12 @@ pub fn micros(seconds: Option<f64>) -> String {
 }
 
 /// A ratio or another plain number.
-pub fn factor(ratio: Option<f64>) -> String {
+pub(crate) fn factor(ratio: Option<f64>) -> String {
     shown(ratio, |ratio| format!("{ratio:.2}"))
 }
 
 /// Bytes as mebibytes.
-pub fn mebibytes(bytes: Option<u64>) -> String {
+pub(crate) fn mebibytes(bytes: Option<u64>) -> String {
     shown(bytes.map(|bytes| bytes as f64), |bytes| format!("{:.1} MiB", bytes / 1024.0 / 1024.0))
 }
 

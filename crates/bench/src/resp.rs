@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use anyhow::{Context, bail};
 
 /// Appends a command.
-pub fn command(buffer: &mut Vec<u8>, words: &[&[u8]]) {
+pub(crate) fn command(buffer: &mut Vec<u8>, words: &[&[u8]]) {
     // Writing to a Vec never fails.
     let _ = write!(buffer, "*{}\r\n", words.len());
     for word in words {
@@ -16,7 +16,7 @@ pub fn command(buffer: &mut Vec<u8>, words: &[&[u8]]) {
     }
 }
 
-pub fn connect(port: u16) -> anyhow::Result<TcpStream> {
+pub(crate) fn connect(port: u16) -> anyhow::Result<TcpStream> {
     let stream = TcpStream::connect(("127.0.0.1", port)).context("cannot connect to Redis")?;
     stream.set_nodelay(true)?;
     Ok(stream)
@@ -24,7 +24,7 @@ pub fn connect(port: u16) -> anyhow::Result<TcpStream> {
 
 /// Counts and adds up the numbers that Redis answers, one per command.
 #[derive(Default)]
-pub struct Integers {
+pub(crate) struct Integers {
     /// The digits so far of a number whose line is not complete.
     part: u64,
     pub count: u64,
@@ -32,7 +32,7 @@ pub struct Integers {
 }
 
 impl Integers {
-    pub fn read(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         for &byte in bytes {
             match byte {
                 b'0'..=b'9' => self.part = self.part * 10 + u64::from(byte - b'0'),
@@ -50,11 +50,11 @@ impl Integers {
 }
 
 /// A push to a subscriber: `subscribe` and `message` have three elements, `pmessage` has four.
-pub type Elements<'a> = [&'a [u8]; 4];
+pub(crate) type Elements<'a> = [&'a [u8]; 4];
 
 /// The elements of a push and its length in bytes, or `None` if it is not complete.
-pub fn push(bytes: &[u8]) -> anyhow::Result<Option<(Elements<'_>, usize)>> {
-    let mut elements: Elements = [b""; 4];
+pub(crate) fn push(bytes: &[u8]) -> anyhow::Result<Option<(Elements<'_>, usize)>> {
+    let mut elements: Elements<'_> = [b""; 4];
     let Some((count, mut at)) = number(bytes, 0, b"*>")? else { return Ok(None) };
     for element in elements.get_mut(..count).context("a push of more than four elements")? {
         let Some((length, start)) = number(bytes, at, b"$:")? else { return Ok(None) };
@@ -90,15 +90,15 @@ fn number(bytes: &[u8], at: usize, marks: &[u8]) -> anyhow::Result<Option<(usize
 }
 
 /// A connection for one question at a time.
-pub struct Client(TcpStream);
+pub(crate) struct Client(TcpStream);
 
 impl Client {
-    pub fn connect(port: u16) -> anyhow::Result<Client> {
+    pub(crate) fn connect(port: u16) -> anyhow::Result<Client> {
         Ok(Client(connect(port)?))
     }
 
     /// Returns the number at the end of the answer to `PUBSUB NUMSUB channel` or `PUBSUB NUMPAT`.
-    pub fn last_number(&mut self, words: &[&str]) -> anyhow::Result<u64> {
+    pub(crate) fn last_number(&mut self, words: &[&str]) -> anyhow::Result<u64> {
         let words: Vec<_> = words.iter().map(|word| word.as_bytes()).collect();
         let mut sent = Vec::new();
         command(&mut sent, &words);
@@ -131,10 +131,10 @@ mod tests {
         for end in 0..whole.len() {
             assert_eq!(push(&whole[..end]).unwrap(), None, "{end}");
         }
-        let elements: Elements = [b"pmessage", b"*", b"c", b"a\r\nb"];
+        let elements: Elements<'_> = [b"pmessage", b"*", b"c", b"a\r\nb"];
         assert_eq!(push(whole).unwrap(), Some((elements, whole.len())));
         let subscribed = b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n*3";
-        let elements: Elements = [b"subscribe", b"c", b"1", b""];
+        let elements: Elements<'_> = [b"subscribe", b"c", b"1", b""];
         assert_eq!(push(subscribed).unwrap(), Some((elements, subscribed.len() - 2)));
         assert!(push(b"-NOPERM\r\n").is_err());
     }

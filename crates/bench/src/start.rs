@@ -14,7 +14,7 @@ use crate::readers::{Bench, Reader};
 use crate::report::{Limit, Report, Table, factor, millis};
 use crate::resp::Client;
 
-pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let rounds = bench.pick(20, 2);
     let title = format!("Start until subscribed: median of {rounds}");
     let mut readers: Vec<_> =
@@ -46,7 +46,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
 }
 
 /// Waits until Redis counts one subscriber.
-pub fn wait_until_subscribed(client: &mut Client, kind: Kind) -> anyhow::Result<()> {
+pub(crate) fn wait_until_subscribed(client: &mut Client, kind: Kind) -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let question = match kind {
         Kind::Channel => vec!["PUBSUB", "NUMSUB", kind.name()],

@@ -77,7 +77,7 @@ const EXPERIMENTS: [Experiment; 6] = [
 /// The result of one experiment.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Counts {
+pub(crate) enum Counts {
     Received(usize),
     PerConsumer(Vec<usize>),
     PerGroup(Vec<Vec<usize>>),
@@ -91,7 +91,7 @@ pub enum Counts {
 
 /// One experiment with all three.
 #[derive(Serialize)]
-pub struct Row {
+pub(crate) struct Row {
     pub experiment: &'static str,
     pub question: &'static str,
     pub pubsub: Counts,
@@ -101,7 +101,7 @@ pub struct Row {
 }
 
 /// Runs all experiments and shows the progress on stderr.
-pub async fn run(url: &str, keys: &OwnKeys) -> anyhow::Result<Vec<Row>> {
+pub(crate) async fn run(url: &str, keys: &OwnKeys) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (number, Experiment { kind, name, question, follows }) in (1..).zip(EXPERIMENTS) {
         // A closed stderr does not stop the run.

@@ -11,14 +11,14 @@ use redis::aio::MultiplexedConnection;
 use crate::own_keys::OwnKeys;
 use crate::way::{Consumer, Message, Way};
 
-pub struct Queue<'a> {
+pub(crate) struct Queue<'a> {
     keys: &'a OwnKeys,
     queue: String,
     connection: MultiplexedConnection,
 }
 
 impl<'a> Queue<'a> {
-    pub fn new(keys: &'a OwnKeys, name: &str) -> Queue<'a> {
+    pub(crate) fn new(keys: &'a OwnKeys, name: &str) -> Queue<'a> {
         let queue = keys.name(&format!("{name}:queue"));
         Queue { keys, queue, connection: keys.connection() }
     }
@@ -51,7 +51,7 @@ fn processing(queue: &str, worker: &str) -> String {
     format!("{queue}:processing:{worker}")
 }
 
-pub struct Worker {
+pub(crate) struct Worker {
     queue: String,
     processing: String,
     connection: MultiplexedConnection,

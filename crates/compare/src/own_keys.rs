@@ -15,7 +15,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Remembers every name it hands out, and removes those keys at the end. (A search for the prefix
 /// would walk through all keys of the Redis.)
-pub struct OwnKeys {
+pub(crate) struct OwnKeys {
     client: Client,
     connection: MultiplexedConnection,
     prefix: String,
@@ -24,14 +24,14 @@ pub struct OwnKeys {
 
 /// What is left in Redis.
 #[derive(Debug, Default, Serialize)]
-pub struct Left {
+pub(crate) struct Left {
     pub keys: u64,
     pub messages: u64,
     pub bytes: u64,
 }
 
 impl OwnKeys {
-    pub async fn connect(url: &str) -> anyhow::Result<OwnKeys> {
+    pub(crate) async fn connect(url: &str) -> anyhow::Result<OwnKeys> {
         // This goes first because its errors are clear and never show a password.
         Publisher::connect(url).await?;
         let client = Client::open(url).context("not a Redis URL")?;
@@ -41,36 +41,36 @@ impl OwnKeys {
     }
 
     /// Host and port: the part of the URL that may be shown.
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.client.get_connection_info().addr().to_string()
     }
 
     /// The name under the prefix, for a key or a channel.
-    pub fn name(&self, name: &str) -> String {
+    pub(crate) fn name(&self, name: &str) -> String {
         let name = format!("{}{name}", self.prefix);
         self.remember(&name);
         name
     }
 
     /// Remembers a key whose name was derived from another one.
-    pub fn remember(&self, name: &str) {
+    pub(crate) fn remember(&self, name: &str) {
         self.names.borrow_mut().insert(name.to_owned());
     }
 
     /// The only connection that creates keys. It also removes them, so a message that was on its
     /// way at Ctrl+C cannot arrive after the removal.
-    pub fn connection(&self) -> MultiplexedConnection {
+    pub(crate) fn connection(&self) -> MultiplexedConnection {
         self.connection.clone()
     }
 
     /// A connection for a consumer, which may block for ever. It only moves or reads existing
     /// messages, so it leaves no key behind.
-    pub async fn connect_consumer(&self) -> anyhow::Result<MultiplexedConnection> {
+    pub(crate) async fn connect_consumer(&self) -> anyhow::Result<MultiplexedConnection> {
         connect(&self.client, None).await
     }
 
     /// Counts what Redis holds under the names handed out.
-    pub async fn left(&self) -> anyhow::Result<Left> {
+    pub(crate) async fn left(&self) -> anyhow::Result<Left> {
         let mut connection = self.connection();
         let mut left = Left::default();
         let names = self.names.borrow().clone();
@@ -91,7 +91,7 @@ impl OwnKeys {
     }
 
     /// Removes all of them. Consumers must have been dropped before.
-    pub async fn remove(&self) -> anyhow::Result<()> {
+    pub(crate) async fn remove(&self) -> anyhow::Result<()> {
         let names = self.names.borrow().clone();
         if names.is_empty() {
             return Ok(());

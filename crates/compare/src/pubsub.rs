@@ -8,14 +8,14 @@ use pubsub::{Event, PubSub, Publisher};
 
 use crate::way::{Consumer, Message, Way};
 
-pub struct Channel {
+pub(crate) struct Channel {
     url: String,
     channel: String,
     publisher: Publisher,
 }
 
 impl Channel {
-    pub async fn new(url: &str, channel: String) -> anyhow::Result<Channel> {
+    pub(crate) async fn new(url: &str, channel: String) -> anyhow::Result<Channel> {
         let publisher = Publisher::connect(url).await?;
         Ok(Channel { url: url.to_owned(), channel, publisher })
     }
@@ -38,7 +38,7 @@ impl Way for Channel {
     }
 }
 
-pub struct Subscriber {
+pub(crate) struct Subscriber {
     pubsub: PubSub,
 }
 

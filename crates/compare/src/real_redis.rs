@@ -14,7 +14,7 @@ const HOW_TO_GET_ONE: &str = "  hint: install Redis (Debian: apt install redis-s
     REDIS_URL";
 
 /// Starts a private one.
-pub fn start() -> anyhow::Result<LocalRedis> {
+pub(crate) fn start() -> anyhow::Result<LocalRedis> {
     let Some(server) = Server::real() else {
         bail!(
             "there is no redis-server or valkey-server on the PATH, and the stand-in of `cargo \
@@ -26,7 +26,7 @@ pub fn start() -> anyhow::Result<LocalRedis> {
 }
 
 /// Checks whether a server has the commands.
-pub async fn check(mut connection: MultiplexedConnection) -> anyhow::Result<()> {
+pub(crate) async fn check(mut connection: MultiplexedConnection) -> anyhow::Result<()> {
     // Without arguments a command does nothing, and its error tells whether the server knows it.
     let mut pipeline = redis::pipe();
     pipeline.ignore_errors();

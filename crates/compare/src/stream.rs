@@ -23,14 +23,14 @@ const KEEP: usize = 20;
 /// working.
 const MIN_IDLE: Duration = Duration::from_millis(100);
 
-pub struct Log<'a> {
+pub(crate) struct Log<'a> {
     keys: &'a OwnKeys,
     stream: String,
     connection: MultiplexedConnection,
 }
 
 impl<'a> Log<'a> {
-    pub fn new(keys: &'a OwnKeys, name: &str) -> Log<'a> {
+    pub(crate) fn new(keys: &'a OwnKeys, name: &str) -> Log<'a> {
         let stream = keys.name(&format!("{name}:stream"));
         Log { keys, stream, connection: keys.connection() }
     }
@@ -64,7 +64,7 @@ impl Way for Log<'_> {
     }
 }
 
-pub struct Reader {
+pub(crate) struct Reader {
     stream: String,
     group: String,
     name: String,

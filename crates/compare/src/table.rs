@@ -12,7 +12,7 @@ use crate::experiments::{Counts, Row};
 const WIDTH: u16 = 80;
 
 /// A table, followed by one conclusion per row.
-pub fn terminal(rows: &[Row]) -> String {
+pub(crate) fn terminal(rows: &[Row]) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(WIDTH).set_header(["", "", "Pub/Sub", "List", "Stream"]);
@@ -29,7 +29,7 @@ pub fn terminal(rows: &[Row]) -> String {
 }
 
 /// One line per row.
-pub fn markdown(rows: &[Row]) -> String {
+pub(crate) fn markdown(rows: &[Row]) -> String {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["", "Pub/Sub", "List", "Stream", "What follows"]);
@@ -41,7 +41,7 @@ pub fn markdown(rows: &[Row]) -> String {
 }
 
 /// One object per line.
-pub fn json(rows: &[Row]) -> serde_json::Result<String> {
+pub(crate) fn json(rows: &[Row]) -> serde_json::Result<String> {
     let lines: Vec<_> = rows.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
     Ok(lines.join("\n"))
 }

@@ -1,7 +1,7 @@
 //! The interface that the experiments use; `pubsub.rs`, `list.rs` and `stream.rs` implement it.
 
 /// A way of sending.
-pub trait Way {
+pub(crate) trait Way {
     type Consumer: Consumer;
 
     async fn send(&mut self, text: &str) -> anyhow::Result<()>;
@@ -10,7 +10,7 @@ pub trait Way {
     async fn consumer(&mut self, group: &str, name: &str) -> anyhow::Result<Self::Consumer>;
 }
 
-pub trait Consumer {
+pub(crate) trait Consumer {
     /// The next message, waiting for it if there is none.
     async fn take(&mut self) -> anyhow::Result<Message>;
 
@@ -21,7 +21,7 @@ pub trait Consumer {
     async fn claim(&mut self, dead: &str) -> anyhow::Result<Vec<Message>>;
 }
 
-pub struct Message {
+pub(crate) struct Message {
     /// Only a Stream gives one.
     pub id: Option<String>,
     pub text: String,

@@ -2,14 +2,14 @@ use std::collections::HashMap;
 
 /// Counts what the services say that they published and received.
 #[derive(Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     published: HashMap<String, u64>,
     received: HashMap<String, u64>,
 }
 
 impl Tally {
     /// Counts the line if it reports a message.
-    pub fn note(&mut self, line: &str) {
+    pub(crate) fn note(&mut self, line: &str) {
         if let Some(message) = published(line) {
             *self.published.entry(message).or_default() += 1;
         } else if let Some(message) = received(line) {
@@ -17,13 +17,13 @@ impl Tally {
         }
     }
 
-    pub fn published(&self) -> u64 {
+    pub(crate) fn published(&self) -> u64 {
         self.published.values().sum()
     }
 
     /// How many of the published messages arrived. (On a shared Redis, others may have published
     /// more on the same channels.)
-    pub fn arrived(&self) -> u64 {
+    pub(crate) fn arrived(&self) -> u64 {
         let arrived = |(message, &count): (&String, &u64)| {
             count.min(self.received.get(message).copied().unwrap_or(0))
         };

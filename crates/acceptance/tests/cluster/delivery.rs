@@ -5,7 +5,7 @@ use local_redis::{LocalRedis, Server};
 use crate::{CHANNELS, Scene, cluster, command, expect, owner, run};
 use acceptance::{Terminal, connection};
 
-pub const SCENES: &[Scene] = &[
+pub(crate) const SCENES: &[Scene] = &[
     ("delivery::plain_messages_reach_subscribers_on_every_node", plain),
     ("delivery::sharded_messages_reach_their_shard", sharded),
     ("delivery::sharded_by_way_of_a_replica", by_way_of_a_replica),

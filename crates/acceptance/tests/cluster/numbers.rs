@@ -16,7 +16,7 @@ use acceptance::Terminal;
 
 /// What became of the numbers on each channel.
 #[derive(Default, Debug)]
-pub struct Published {
+pub(crate) struct Published {
     /// Redis has confirmed these.
     pub taken: BTreeMap<&'static str, BTreeSet<u64>>,
     /// Why it did not confirm the others.
@@ -24,13 +24,13 @@ pub struct Published {
 }
 
 /// Publishes 0, 1, 2 ... on each of the three channels, until it is stopped.
-pub struct Numbers {
+pub(crate) struct Numbers {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Published>,
 }
 
 impl Numbers {
-    pub fn start(cluster: &LocalCluster) -> Numbers {
+    pub(crate) fn start(cluster: &LocalCluster) -> Numbers {
         let (stop, urls) = (Arc::new(AtomicBool::new(false)), cluster.urls());
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {
@@ -40,7 +40,7 @@ impl Numbers {
         Numbers { stop, thread }
     }
 
-    pub fn stop(self) -> Published {
+    pub(crate) fn stop(self) -> Published {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap()
     }
@@ -65,19 +65,19 @@ async fn publish(urls: &str, stopped: &AtomicBool) -> Published {
 }
 
 /// All events of a `subscriber --json`, in their order.
-pub struct Heard<'a> {
+pub(crate) struct Heard<'a> {
     subscriber: &'a Terminal,
     pub events: Vec<Value>,
 }
 
 impl Heard<'_> {
-    pub fn by(subscriber: &Terminal) -> Heard<'_> {
+    pub(crate) fn by(subscriber: &Terminal) -> Heard<'_> {
         Heard { subscriber, events: Vec::new() }
     }
 
     /// Reads on until this one is there; returns its place.
     #[track_caller]
-    pub fn until(&mut self, is_it: impl Fn(&Value) -> bool) -> usize {
+    pub(crate) fn until(&mut self, is_it: impl Fn(&Value) -> bool) -> usize {
         loop {
             let event = crate::event(self.subscriber);
             let found = is_it(&event);
@@ -90,26 +90,26 @@ impl Heard<'_> {
 
     /// Reads on until the next event of this type.
     #[track_caller]
-    pub fn until_type(&mut self, kind: &str) -> usize {
+    pub(crate) fn until_type(&mut self, kind: &str) -> usize {
         self.until(|event| event["type"] == kind)
     }
 
     /// Reads on until a message of each channel has come.
     #[track_caller]
-    pub fn until_all_deliver(&mut self) {
+    pub(crate) fn until_all_deliver(&mut self) {
         for channel in CHANNELS {
             self.until_delivers(channel);
         }
     }
 
     #[track_caller]
-    pub fn until_delivers(&mut self, channel: &str) {
+    pub(crate) fn until_delivers(&mut self, channel: &str) {
         self.until(|event| event["type"] == "message" && event["channel"] == channel);
     }
 
     /// Reads on to the last number that was taken, of each channel.
     #[track_caller]
-    pub fn the_rest(&mut self, published: &Published) {
+    pub(crate) fn the_rest(&mut self, published: &Published) {
         for channel in CHANNELS {
             let last = published.taken[channel].last();
             while self.numbers(channel, 0, self.events.len()).last() < last {
@@ -120,14 +120,14 @@ impl Heard<'_> {
 
     /// The numbers of a channel among the events from this place to that.
     #[track_caller]
-    pub fn numbers(&self, channel: &str, from: usize, to: usize) -> Vec<u64> {
+    pub(crate) fn numbers(&self, channel: &str, from: usize, to: usize) -> Vec<u64> {
         let messages = self.events[from..to].iter();
         let messages = messages.filter(|e| e["type"] == "message" && e["channel"] == channel);
         messages.map(|event| event["data"].as_str().unwrap().parse().unwrap()).collect()
     }
 
     /// How many events of this type there were.
-    pub fn count(&self, kind: &str) -> usize {
+    pub(crate) fn count(&self, kind: &str) -> usize {
         self.events.iter().filter(|event| event["type"] == kind).count()
     }
 
@@ -135,7 +135,7 @@ impl Heard<'_> {
     /// that were placed anew, in the gap of which the reader was told. (What it has not confirmed
     /// may come late: from a node that hung and wakes up.)
     #[track_caller]
-    pub fn nothing_is_lost_in_silence(&mut self, published: &Published) {
+    pub(crate) fn nothing_is_lost_in_silence(&mut self, published: &Published) {
         self.the_rest(published);
         for channel in CHANNELS {
             let heard = self.numbers(channel, 0, self.events.len());

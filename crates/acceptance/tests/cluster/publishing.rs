@@ -2,7 +2,7 @@
 
 use crate::{Scene, cluster, owner, run};
 
-pub const SCENES: &[Scene] = &[
+pub(crate) const SCENES: &[Scene] = &[
     ("publishing::counts_what_was_not_taken", counts_what_was_not_taken),
     ("publishing::at_full_speed_waits_for_a_new_owner", at_full_speed_waits),
 ];

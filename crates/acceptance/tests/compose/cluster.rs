@@ -6,7 +6,7 @@ use crate::Test;
 use crate::stack::{CLUSTER, Stack, comes, done};
 use acceptance::PATIENCE;
 
-pub const TESTS: &[Test] =
+pub(crate) const TESTS: &[Test] =
     &[("the_services_survive_the_death_of_a_primary", the_services_survive_the_death_of_a_primary)];
 
 fn the_services_survive_the_death_of_a_primary() {

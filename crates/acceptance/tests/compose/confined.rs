@@ -7,7 +7,7 @@ use crate::stack::{IMAGE, PLAIN, SERVICES, Stack, docker};
 use crate::{Test, least_privilege};
 use acceptance::PATIENCE;
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("the_image_is_small_and_has_no_shell", the_image_is_small_and_has_no_shell),
     ("every_process_is_confined", every_process_is_confined),
     ("nothing_listens_but_on_loopback", nothing_listens_but_on_loopback),

@@ -10,7 +10,7 @@ use redis::{Connection, ErrorKind, RedisError, Value};
 use crate::Test;
 use crate::stack::{PLAIN, SERVICES, Stack, WITH_ACL, comes, done, root};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("both_subscribers_receive_with_acl", both_subscribers_receive),
     ("the_passwords_stay_in_their_files", the_passwords_stay_in_their_files),
     ("every_other_command_is_refused", every_other_command_is_refused),
@@ -28,13 +28,13 @@ const USERS: [(&str, &[&str]); 4] = [
 ];
 
 /// With a password for each user.
-pub fn up() -> Stack {
+pub(crate) fn up() -> Stack {
     make_passwords();
     Stack::up(WITH_ACL)
 }
 
 /// As a person does before the first `up`. Once, as the tests run beside each other.
-pub fn make_passwords() {
+pub(crate) fn make_passwords() {
     static MADE: OnceLock<()> = OnceLock::new();
     MADE.get_or_init(|| {
         let make = || done(&mut Command::new(root().join("acl/make-passwords.sh")));

@@ -18,7 +18,7 @@ use crate::stack::root;
 use acceptance::line::shape_of;
 use acceptance::{PATIENCE, Terminal};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("page_4_compose", || Reader::new().plays(&["4-compose.md"])),
     ("page_7_least_privilege", || Reader::new().plays(&["7-least-privilege.md"])),
     ("page_8_cluster", || Reader::new().plays(&["8-cluster.md"])),
@@ -166,7 +166,7 @@ impl Drop for Reader {
 }
 
 /// The blocks that name a file, and their content.
-pub fn files(page: &str) -> Vec<(String, String)> {
+pub(crate) fn files(page: &str) -> Vec<(String, String)> {
     let blocks = page.split("\n```yaml ").skip(1);
     let files = blocks.map(|block| {
         let (name, block) = block.split_once('\n').unwrap();
@@ -241,6 +241,6 @@ fn shape(line: &str) -> String {
 }
 
 #[track_caller]
-pub fn read(file: impl AsRef<Path>) -> String {
+pub(crate) fn read(file: impl AsRef<Path>) -> String {
     std::fs::read_to_string(root().join(file)).unwrap()
 }

@@ -7,7 +7,7 @@ use crate::Test;
 use crate::stack::{CLUSTER, PLAIN, SERVICES, Stack, WITH_ACL, comes, docker, done, follow};
 use acceptance::{Terminal, service_command};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("all_files_are_valid", all_files_are_valid),
     ("both_subscribers_receive", both_subscribers_receive),
     ("each_of_three_subscribers_gets_every_message", each_of_three_gets_every_message),

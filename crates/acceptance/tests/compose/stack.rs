@@ -10,15 +10,16 @@ use serde_json::Value;
 
 use acceptance::{PATIENCE, Terminal};
 
-pub const PLAIN: &[&str] = &["docker-compose.yml"];
-pub const WITH_ACL: &[&str] = &["docker-compose.yml", "docker-compose.acl.yml"];
+pub(crate) const PLAIN: &[&str] = &["docker-compose.yml"];
+pub(crate) const WITH_ACL: &[&str] = &["docker-compose.yml", "docker-compose.acl.yml"];
 
-pub const CLUSTER: &[&str] = &["docker-compose.cluster.yml"];
+pub(crate) const CLUSTER: &[&str] = &["docker-compose.cluster.yml"];
 
-pub const SERVICES: [&str; 4] = ["publisher", "news-publisher", "subscriber", "pattern-subscriber"];
+pub(crate) const SERVICES: [&str; 4] =
+    ["publisher", "news-publisher", "subscriber", "pattern-subscriber"];
 
 /// The image that the services share.
-pub const IMAGE: &str = "redis-pubsub";
+pub(crate) const IMAGE: &str = "redis-pubsub";
 
 /// What it is made of, and Redis.
 const PUBLIC_IMAGES: [&str; 3] =
@@ -26,7 +27,7 @@ const PUBLIC_IMAGES: [&str; 3] =
 
 /// What these tests need and do not find. Images that are not there are fetched only where the
 /// tests are required: elsewhere a `cargo test` that downloads a gigabyte would surprise.
-pub fn missing(required: bool) -> Option<String> {
+pub(crate) fn missing(required: bool) -> Option<String> {
     let works = |arguments: &[&str]| {
         let output = Command::new("docker").args(arguments).output();
         output.is_ok_and(|output| output.status.success())
@@ -41,14 +42,14 @@ pub fn missing(required: bool) -> Option<String> {
     (!required).then(|| format!("image {image} (docker pull {image})"))
 }
 
-pub struct Stack {
+pub(crate) struct Stack {
     files: &'static [&'static str],
     project: String,
 }
 
 impl Stack {
     /// A project of which nothing is there yet.
-    pub fn new(files: &'static [&'static str]) -> Stack {
+    pub(crate) fn new(files: &'static [&'static str]) -> Stack {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         Stack { files, project: format!("redis-pubsub-test-{}-{count}", std::process::id()) }
@@ -56,13 +57,13 @@ impl Stack {
 
     /// Starts all services of these files: `docker compose up`.
     #[track_caller]
-    pub fn up(files: &'static [&'static str]) -> Stack {
+    pub(crate) fn up(files: &'static [&'static str]) -> Stack {
         Stack::up_with(files, &[])
     }
 
     /// The same, with further arguments: `--scale subscriber=3`, or the services to start.
     #[track_caller]
-    pub fn up_with(files: &'static [&'static str], arguments: &[&str]) -> Stack {
+    pub(crate) fn up_with(files: &'static [&'static str], arguments: &[&str]) -> Stack {
         let stack = Stack::built(files);
         let up = ["up", "--detach", "--wait", "--wait-timeout", "60"];
         done(stack.compose(&up).args(arguments));
@@ -71,7 +72,7 @@ impl Stack {
 
     /// A project of which only the image is there.
     #[track_caller]
-    pub fn built(files: &'static [&'static str]) -> Stack {
+    pub(crate) fn built(files: &'static [&'static str]) -> Stack {
         static IMAGE_IS_BUILT: OnceLock<()> = OnceLock::new();
         let stack = Stack::new(files);
         IMAGE_IS_BUILT.get_or_init(|| {
@@ -82,12 +83,12 @@ impl Stack {
     }
 
     /// `docker compose` with these arguments, for this project.
-    pub fn compose(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn compose(&self, arguments: &[&str]) -> Command {
         self.compose_files(self.files.iter().copied(), arguments)
     }
 
     /// The same with other files, which may be in another folder.
-    pub fn compose_files<'a>(
+    pub(crate) fn compose_files<'a>(
         &self,
         files: impl IntoIterator<Item = &'a str>,
         arguments: &[&str],
@@ -104,33 +105,33 @@ impl Stack {
     }
 
     /// Runs a service once more, with arguments of its own: `docker compose run`.
-    pub fn run(&self, arguments: &[&str]) -> Terminal {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Terminal {
         Terminal::start_command(self.compose(&["run", "--rm", "--no-TTY"]).args(arguments))
     }
 
     /// The containers of a service.
     #[track_caller]
-    pub fn containers(&self, service: &str) -> Vec<String> {
+    pub(crate) fn containers(&self, service: &str) -> Vec<String> {
         let ids = done(&mut self.compose(&["ps", "--all", "--quiet", service]));
         ids.lines().map(str::to_owned).collect()
     }
 
     /// The only container of a service.
     #[track_caller]
-    pub fn container(&self, service: &str) -> String {
+    pub(crate) fn container(&self, service: &str) -> String {
         let [container] = &self.containers(service)[..] else { panic!("not one {service}") };
         container.clone()
     }
 
     /// What the only container of a service has printed, from its start on, and what it prints.
     #[track_caller]
-    pub fn output(&self, service: &str) -> Terminal {
+    pub(crate) fn output(&self, service: &str) -> Terminal {
         follow(&self.container(service))
     }
 
     /// The same without what it has printed until now.
     #[track_caller]
-    pub fn output_from_now(&self, service: &str) -> Terminal {
+    pub(crate) fn output_from_now(&self, service: &str) -> Terminal {
         let container = self.container(service);
         Terminal::start_command(
             Command::new("docker").args(["logs", "--follow", "--tail", "0", &container]),
@@ -139,21 +140,21 @@ impl Stack {
 
     /// What the engine knows of the container.
     #[track_caller]
-    pub fn inspect(&self, service: &str) -> Value {
+    pub(crate) fn inspect(&self, service: &str) -> Value {
         let json = docker(&["inspect", &self.container(service)]);
         serde_json::from_str::<Value>(&json).unwrap()[0].take()
     }
 
     /// Redis's port on 127.0.0.1.
     #[track_caller]
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         let address = done(&mut self.compose(&["port", "redis", "6379"]));
         address.trim().strip_prefix("127.0.0.1:").unwrap().parse().unwrap()
     }
 
     /// What there is of this project: containers, networks, volumes.
     #[track_caller]
-    pub fn parts(&self) -> Vec<String> {
+    pub(crate) fn parts(&self) -> Vec<String> {
         let label = format!("label=com.docker.compose.project={}", self.project);
         let list = |list: &[&str]| {
             let ids = docker(&[list, &["--quiet", "--filter", &label]].concat());
@@ -176,13 +177,13 @@ impl Drop for Stack {
 }
 
 /// What a container has printed, and what it prints.
-pub fn follow(container: &str) -> Terminal {
+pub(crate) fn follow(container: &str) -> Terminal {
     Terminal::start_command(Command::new("docker").args(["logs", "--follow", container]))
 }
 
 /// Reads on until this line comes.
 #[track_caller]
-pub fn comes(terminal: &Terminal, line: &str) {
+pub(crate) fn comes(terminal: &Terminal, line: &str) {
     let deadline = Instant::now() + PATIENCE;
     let mut passed = Vec::new();
     loop {
@@ -196,13 +197,13 @@ pub fn comes(terminal: &Terminal, line: &str) {
 
 /// What `docker` prints, given these arguments.
 #[track_caller]
-pub fn docker(arguments: &[&str]) -> String {
+pub(crate) fn docker(arguments: &[&str]) -> String {
     done(Command::new("docker").args(arguments))
 }
 
 /// What a command prints that must succeed.
 #[track_caller]
-pub fn done(command: &mut Command) -> String {
+pub(crate) fn done(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {stderr}");
@@ -210,6 +211,6 @@ pub fn done(command: &mut Command) -> String {
 }
 
 /// The folder of the Compose files.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }

@@ -10,7 +10,7 @@ use crate::Test;
 use crate::pages::{files, read};
 use crate::stack::{PLAIN, Stack, done};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("every_step_runs", every_step_runs),
     ("all_steps_together_are_the_file", all_steps_together_are_the_file),
     ("the_anchors_copy_what_was_repeated", the_anchors_copy_what_was_repeated),

@@ -6,7 +6,7 @@ use crate::events::Events;
 use crate::{Fault, ask, redis, redis_with};
 use acceptance::{Terminal, connection, eventually, publish, service_command};
 
-pub const FAULTS: &[Fault] = &[
+pub(crate) const FAULTS: &[Fault] = &[
     ("access::password_changed_and_changed_back", password_changed_and_changed_back),
     ("access::channel_forbidden_and_allowed_again", channel_forbidden_and_allowed_again),
     ("access::one_of_two_channels_forbidden", one_of_two_channels_forbidden),

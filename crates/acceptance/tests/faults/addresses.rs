@@ -10,7 +10,7 @@ use crate::first_connect::says;
 use crate::{Fault, ask, redis, redis_with};
 use acceptance::{Terminal, eventually, publish, service_command};
 
-pub const FAULTS: &[Fault] = &[
+pub(crate) const FAULTS: &[Fault] = &[
     ("addresses::the_subscriber_moves_to_the_next_one", the_subscriber_moves),
     ("addresses::the_publisher_passes_over_a_replica", the_publisher_passes_over_a_replica),
     ("addresses::the_publisher_follows_the_primary", the_publisher_follows_the_primary),

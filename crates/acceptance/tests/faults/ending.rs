@@ -9,7 +9,7 @@ use local_redis::{Leashed, LocalRedis, Signal};
 use crate::{Fault, redis};
 use acceptance::{PATIENCE, Terminal, connection, eventually, service_command, subscribers};
 
-pub const FAULTS: &[Fault] = &[
+pub(crate) const FAULTS: &[Fault] = &[
     ("ending::idle", idle),
     ("ending::mid_backoff", mid_backoff),
     ("ending::redis_hanging", redis_hanging),
@@ -17,7 +17,7 @@ pub const FAULTS: &[Fault] = &[
 ];
 
 /// These need the machine for themselves.
-pub const FLOODS: &[Fault] =
+pub(crate) const FLOODS: &[Fault] =
     &[("ending::in_a_flood", in_a_flood), ("ending::stdout_blocked", stdout_blocked)];
 
 const SIGNALS: [Signal; 2] = [Signal::INT, Signal::TERM];

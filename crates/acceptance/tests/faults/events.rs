@@ -7,43 +7,43 @@ use serde_json::{Value, json};
 
 use acceptance::{Ended, Terminal, service_command};
 
-pub struct Events {
+pub(crate) struct Events {
     pub terminal: Terminal,
 }
 
 impl Events {
     /// Of a subscriber to 'notifications' that Redis has confirmed.
-    pub fn of_subscriber(url: &str) -> Events {
+    pub(crate) fn of_subscriber(url: &str) -> Events {
         let mut command = service_command("subscriber");
         Events::of(command.env("REDIS_URL", url).arg("--json"))
     }
 
     /// Of this command, whose subscription Redis has confirmed.
-    pub fn of(command: &mut Command) -> Events {
+    pub(crate) fn of(command: &mut Command) -> Events {
         let mut events = Events { terminal: Terminal::start_command(command) };
         events.subscribed();
         events
     }
 
     #[track_caller]
-    pub fn next(&mut self) -> Value {
+    pub(crate) fn next(&mut self) -> Value {
         serde_json::from_str(&self.terminal.line()).unwrap()
     }
 
     #[track_caller]
-    pub fn subscribed(&mut self) {
+    pub(crate) fn subscribed(&mut self) {
         let event = self.next();
         assert_eq!(event["type"], "subscribe", "{event}");
     }
 
     #[track_caller]
-    pub fn disconnected(&mut self, reason: &str) {
+    pub(crate) fn disconnected(&mut self, reason: &str) {
         assert_eq!(self.next(), json!({ "type": "disconnected", "reason": reason }));
     }
 
     /// Redis does not allow this channel any more. (Its sentence differs between versions.)
     #[track_caller]
-    pub fn refused(&mut self, channel: &str) {
+    pub(crate) fn refused(&mut self, channel: &str) {
         let event = self.next();
         let reason = event["reason"].as_str().unwrap_or_default();
         assert!(reason.starts_with("NOPERM "), "{event}");
@@ -54,7 +54,7 @@ impl Events {
 
     /// How long the connection was gone, and after how many attempts it was back.
     #[track_caller]
-    pub fn reconnected(&mut self) -> (Duration, u64) {
+    pub(crate) fn reconnected(&mut self) -> (Duration, u64) {
         let event = self.next();
         assert_eq!(event["type"], "reconnected", "{event}");
         let gap = Duration::from_millis(event["gap_ms"].as_u64().unwrap());
@@ -62,14 +62,14 @@ impl Events {
     }
 
     #[track_caller]
-    pub fn message(&mut self, payload: &str) {
+    pub(crate) fn message(&mut self, payload: &str) {
         let event = self.next();
         assert_eq!((&event["type"], &event["data"]), (&"message".into(), &payload.into()));
     }
 
     /// Nothing has come but what was looked at: Ctrl+C is followed by the farewell alone.
     #[track_caller]
-    pub fn end(self) -> Ended {
+    pub(crate) fn end(self) -> Ended {
         let ended = self.terminal.ctrl_c().with(0);
         let farewell =
             r#"{"type":"unsubscribe","pattern":null,"channel":"notifications","data":0}"#;

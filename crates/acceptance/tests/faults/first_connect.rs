@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::{Fault, redis_with};
 use acceptance::{Ended, Terminal, service_command};
 
-pub const FAULTS: &[Fault] = &[
+pub(crate) const FAULTS: &[Fault] = &[
     ("first_connect::speaks_http", speaks_http),
     ("first_connect::closes_at_once", closes_at_once),
     ("first_connect::garbage", garbage),
@@ -71,7 +71,7 @@ fn all_say(address: impl std::fmt::Display, error: &str) {
 }
 
 #[track_caller]
-pub fn says(ended: &Ended, error: &str) {
+pub(crate) fn says(ended: &Ended, error: &str) {
     assert_eq!(ended.stdout, [""; 0]);
     let first = ended.stderr.first().expect("it says nothing");
     assert!(first.starts_with(&format!("error: {error}")), "{ended:#?}");

@@ -9,7 +9,7 @@ use crate::relay::Relay;
 use crate::{Fault, redis};
 use acceptance::{eventually, publish, subscribers};
 
-pub const FAULTS: &[Fault] = &[
+pub(crate) const FAULTS: &[Fault] = &[
     ("hanging::redis_stops_and_goes_on", redis_stops_and_goes_on),
     ("hanging::the_network_drops_packets", the_network_drops_packets),
     ("hanging::client_pause", client_pause),

@@ -6,7 +6,7 @@ use crate::events::Events;
 use crate::{Fault, ask, redis};
 use acceptance::{Terminal, publish};
 
-pub const FAULTS: &[Fault] = &[
+pub(crate) const FAULTS: &[Fault] = &[
     ("outages::killed_and_back_after_a_second", killed_and_back_after_a_second),
     ("outages::away_for_longer_than_any_backoff", away_for_longer_than_any_backoff),
     ("outages::restarted_three_times_in_a_row", restarted_three_times_in_a_row),

@@ -10,7 +10,8 @@ use pubsub::{Event, PubSub};
 use crate::{Fault, ask, redis};
 use acceptance::{PATIENCE, connection, eventually, subscribers};
 
-pub const FAULTS: &[Fault] = &[("reconnecting::order_under_a_publisher_that_never_stops", order)];
+pub(crate) const FAULTS: &[Fault] =
+    &[("reconnecting::order_under_a_publisher_that_never_stops", order)];
 
 /// Publishes increasing numbers on 'a' as fast as it can, until it is dropped.
 struct Numbers {

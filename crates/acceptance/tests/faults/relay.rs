@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-pub struct Relay {
+pub(crate) struct Relay {
     port: u16,
     network: Arc<Network>,
 }
@@ -30,7 +30,7 @@ struct State {
 
 impl Relay {
     /// A relay to this port.
-    pub fn to(redis: u16) -> Relay {
+    pub(crate) fn to(redis: u16) -> Relay {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let network = Arc::new(Network::default());
@@ -48,22 +48,22 @@ impl Relay {
         Relay { port, network }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// From now on so much passes.
-    pub fn limit(&self, bytes_per_second: usize) {
+    pub(crate) fn limit(&self, bytes_per_second: usize) {
         self.network.change(|state| state.bytes_per_second = bytes_per_second);
     }
 
     /// From now on nothing passes.
-    pub fn go_silent(&self) {
+    pub(crate) fn go_silent(&self) {
         self.network.change(|state| state.silent = true);
     }
 
     /// Connections that are made from now on work again; those before stay as they are.
-    pub fn recover_for_new_connections(&self) {
+    pub(crate) fn recover_for_new_connections(&self) {
         self.network.change(|state| {
             state.silent = false;
             state.left_behind = state.connections;
@@ -71,7 +71,7 @@ impl Relay {
     }
 
     /// What was held of the old connections arrives after all.
-    pub fn deliver_late(&self) {
+    pub(crate) fn deliver_late(&self) {
         self.network.change(|state| state.left_behind = 0);
     }
 }

@@ -13,13 +13,13 @@ use crate::{Fault, redis, redis_with};
 use acceptance::{PATIENCE, connection, eventually, publish, service_command, subscribers};
 
 /// These need the machine for themselves.
-pub const FLOODS: &[Fault] = &[
+pub(crate) const FLOODS: &[Fault] = &[
     ("slow::small_messages_and_nobody_reads", small_messages_and_nobody_reads),
     ("slow::large_messages_and_nobody_reads", large_messages_and_nobody_reads),
     ("slow::large_messages_too_fast_for_redis", large_messages_as_fast_as_it_goes),
     ("slow::a_flood_that_is_read", a_flood_that_is_read),
 ];
-pub const FAULTS: &[Fault] =
+pub(crate) const FAULTS: &[Fault] =
     &[("slow::cut_off_by_redis_is_reported_as_a_gap", cut_off_by_redis_is_reported_as_a_gap)];
 
 const MIB: u64 = 1024 * 1024;

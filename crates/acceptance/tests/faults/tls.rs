@@ -9,7 +9,7 @@ use crate::first_connect::says;
 use crate::{Fault, redis, redis_with};
 use acceptance::{Terminal, service_command};
 
-pub const FAULTS: &[Fault] = &[
+pub(crate) const FAULTS: &[Fault] = &[
     ("tls::right_ca", right_ca),
     ("tls::wrong_ca", wrong_ca),
     ("tls::wrong_name", wrong_name),

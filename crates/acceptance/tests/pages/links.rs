@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use libtest_mimic::Failed;
 
 /// Each Markdown file of the repository. (What `cargo bench` fills in becomes one in docs.)
-pub fn files() -> Vec<PathBuf> {
+pub(crate) fn files() -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![crate::top()];
     while let Some(folder) = folders.pop() {
@@ -23,7 +23,7 @@ pub fn files() -> Vec<PathBuf> {
     files
 }
 
-pub fn check(file: &Path) -> Result<(), Failed> {
+pub(crate) fn check(file: &Path) -> Result<(), Failed> {
     let page = std::fs::read_to_string(file)?;
     let mut broken = Vec::new();
     for link in links(&page) {

@@ -2,17 +2,17 @@
 
 /// A section, from its heading to the next one of any level.
 #[derive(Clone)]
-pub struct Section(pub Vec<Piece>);
+pub(crate) struct Section(pub Vec<Piece>);
 
 #[derive(Clone, PartialEq)]
-pub enum Piece {
+pub(crate) enum Piece {
     Text(String),
     Block(Block),
     File(File),
 }
 
 #[derive(Clone, PartialEq)]
-pub struct Block {
+pub(crate) struct Block {
     /// `terminal-1`: where the commands are typed.
     pub terminal: String,
     pub lines: Vec<String>,
@@ -20,13 +20,13 @@ pub struct Block {
 
 /// A block ```` ```rust save-as=first/src/main.rs ````: a file that the reader writes.
 #[derive(Clone, PartialEq)]
-pub struct File {
+pub(crate) struct File {
     pub language: String,
     pub path: String,
     pub lines: Vec<String>,
 }
 
-pub fn sections(page: &str) -> Vec<Section> {
+pub(crate) fn sections(page: &str) -> Vec<Section> {
     let mut sections = vec![Section(Vec::new())];
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
@@ -57,14 +57,14 @@ pub fn sections(page: &str) -> Vec<Section> {
 }
 
 impl Section {
-    pub fn title(&self) -> &str {
+    pub(crate) fn title(&self) -> &str {
         match self.0.first() {
             Some(Piece::Text(line)) => line.trim_start_matches(['#', ' ']),
             _ => "",
         }
     }
 
-    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = &Block> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Block(block) => Some(block),
             _ => None,
@@ -72,7 +72,7 @@ impl Section {
     }
 
     /// The same text around empty blocks.
-    pub fn without_lines(&self) -> Section {
+    pub(crate) fn without_lines(&self) -> Section {
         let mut section = self.clone();
         for piece in &mut section.0 {
             if let Piece::Block(block) = piece {
@@ -82,24 +82,24 @@ impl Section {
         section
     }
 
-    pub fn is_executed(&self) -> bool {
+    pub(crate) fn is_executed(&self) -> bool {
         self.blocks().next().is_some()
     }
 
     /// Whether its "Needs" line begins so.
-    pub fn needs(&self, what: &str) -> bool {
+    pub(crate) fn needs(&self, what: &str) -> bool {
         let needs = format!("Needs: {what}");
         self.0.iter().any(|piece| matches!(piece, Piece::Text(line) if line.starts_with(&needs)))
     }
 
     /// Whether a block has a command that begins so.
-    pub fn has_command(&self, start: &str) -> bool {
+    pub(crate) fn has_command(&self, start: &str) -> bool {
         let start = format!("$ {start}");
         self.blocks().flat_map(|block| &block.lines).any(|line| line.starts_with(&start))
     }
 
     /// Its text, as in the file.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         for piece in &self.0 {
             match piece {

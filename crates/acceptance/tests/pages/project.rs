@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::page::File;
 
-pub struct Project {
+pub(crate) struct Project {
     /// Outside the clone: cargo would take a package inside it for a part of the workspace.
     top: TempDir,
     /// Where `cd` has brought each terminal.
@@ -16,22 +16,22 @@ pub struct Project {
 }
 
 impl Project {
-    pub fn new() -> Project {
+    pub(crate) fn new() -> Project {
         Project { top: tempfile::tempdir().unwrap(), folders: HashMap::new() }
     }
 
-    pub fn folder(&self, terminal: &str) -> &Path {
+    pub(crate) fn folder(&self, terminal: &str) -> &Path {
         self.folders.get(terminal).map_or(self.top.path(), PathBuf::as_path)
     }
 
-    pub fn change_folder(&mut self, terminal: &str, to: &str) {
+    pub(crate) fn change_folder(&mut self, terminal: &str, to: &str) {
         let folder = self.folder(terminal).join(to);
         assert!(folder.is_dir(), "no folder {to} in {terminal}");
         self.folders.insert(terminal.to_owned(), folder);
     }
 
     /// Writes a file of the page. Its Redis is the section's.
-    pub fn write(&self, file: &File, port: u16) {
+    pub(crate) fn write(&self, file: &File, port: u16) {
         let path = self.top.path().join(&file.path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let text = file.lines.join("\n") + "\n";
@@ -40,13 +40,13 @@ impl Project {
 
     /// Pins the versions of a new package's dependencies to those of the workspace, which have
     /// been downloaded.
-    pub fn pin(&self, terminal: &str, package: &str) {
+    pub(crate) fn pin(&self, terminal: &str, package: &str) {
         let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock");
         std::fs::copy(lock, self.folder(terminal).join(package).join("Cargo.lock")).unwrap();
     }
 
     /// Has this shell's cargo build in a folder that is kept for the next run.
-    pub fn prepare(&self, shell: &mut Command, terminal: &str) {
+    pub(crate) fn prepare(&self, shell: &mut Command, terminal: &str) {
         // What cargo has told this test about its own package would have dependencies built anew.
         for (variable, _) in std::env::vars_os() {
             let name = variable.to_string_lossy();

@@ -11,7 +11,7 @@ use libtest_mimic::Failed;
 /// Languages in which a block without a file would go unnoticed when it is wrong.
 const LANGUAGES: [&str; 5] = ["rust", "python", "yaml", "dockerfile", "toml"];
 
-pub fn check(page: &str) -> Result<(), Failed> {
+pub(crate) fn check(page: &str) -> Result<(), Failed> {
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
         let Some(info) = line.strip_prefix("```") else { continue };
@@ -31,7 +31,7 @@ pub fn check(page: &str) -> Result<(), Failed> {
 }
 
 /// The page with the files as they are now.
-pub fn updated(page: &str) -> Result<String, Failed> {
+pub(crate) fn updated(page: &str) -> Result<String, Failed> {
     let mut updated = String::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {

@@ -51,7 +51,7 @@ struct Running {
 }
 
 /// Returns the section with its blocks as they were printed. `python` has redis-py.
-pub fn run(section: &Section, python: Option<&Path>) -> Section {
+pub(crate) fn run(section: &Section, python: Option<&Path>) -> Section {
     let mut redis = LocalRedis::start().unwrap();
     let port = redis.port();
     // Where the section starts its own in terminal 0, it gets the port of this one.

@@ -6,7 +6,7 @@ use crate::page::{Block, Piece, Section};
 use acceptance::line::shape_of;
 
 /// The section with everything that differs from run to run replaced by what it is.
-pub fn of(section: &Section) -> String {
+pub(crate) fn of(section: &Section) -> String {
     let is_about_loss = messages(section).are_lost_on_purpose;
     let shape = section.0.iter().map(|piece| match piece {
         Piece::Text(_) | Piece::File(_) => piece.clone(),
@@ -49,7 +49,7 @@ const OWN_LINES: [&str; 4] =
 
 /// How many receivers each message had, and how often it was received.
 #[derive(Debug, Default)]
-pub struct Messages {
+pub(crate) struct Messages {
     published: BTreeMap<String, u64>,
     received: BTreeMap<String, u64>,
     /// An outage, or a reader that is too slow, is what the section is about.
@@ -57,14 +57,14 @@ pub struct Messages {
 }
 
 impl Messages {
-    pub fn all_received(&self) -> bool {
+    pub(crate) fn all_received(&self) -> bool {
         self.published.values().sum::<u64>() <= self.received.values().sum()
     }
 }
 
 /// What one terminal published is what the others received.
 #[track_caller]
-pub fn assert_received_is_published(section: &Section) {
+pub(crate) fn assert_received_is_published(section: &Section) {
     let Messages { mut published, received, are_lost_on_purpose } = messages(section);
     published.retain(|_, &mut receivers| receivers > 0);
     if !are_lost_on_purpose {
@@ -72,7 +72,7 @@ pub fn assert_received_is_published(section: &Section) {
     }
 }
 
-pub fn messages(section: &Section) -> Messages {
+pub(crate) fn messages(section: &Section) -> Messages {
     let mut messages = Messages::default();
     let mut command = None;
     for line in section.blocks().flat_map(|block| &block.lines) {

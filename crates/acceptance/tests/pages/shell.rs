@@ -1,7 +1,7 @@
 //! What the commands of the pages are in a test.
 
 /// The commands of the pages, without cargo between, and on the section's own Redis.
-pub const SHELL: &str = r#"
+pub(crate) const SHELL: &str = r#"
 cargo() {
   case "$*" in
     "run -qp lessons --example "* | "run -qp redis-pubsub-client --example "*)
@@ -25,7 +25,7 @@ alias redis-cli=redis_cli
 "#;
 
 /// Programs that run until Ctrl+C, or until something happens.
-pub const STAYS: [&str; 9] = [
+pub(crate) const STAYS: [&str; 9] = [
     "subscriber",
     "cargo redis",
     "get_message",

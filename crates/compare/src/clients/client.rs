@@ -13,7 +13,7 @@ const RIVALS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../rivals");
 /// Where the versions of the other clients are.
 const LOCK: &str = include_str!("../../../rivals/Cargo.lock");
 
-pub struct Client {
+pub(super) struct Client {
     /// How the command line calls it. With `-tuned` it has settings for this task.
     pub key: &'static str,
     package: &'static str,
@@ -40,7 +40,7 @@ enum Tables {
 use Program::{Ours, Pubsub, Python, Rival};
 use Tables::{Both, Clusters, Single};
 
-pub static CLIENTS: [Client; 12] = [
+pub(super) static CLIENTS: [Client; 12] = [
     client("ours", "", "`subscriber`", Ours, Both),
     client("pubsub", "redis", "`get_async_pubsub`", Pubsub, Single),
     client("manager", "redis", "`ConnectionManager`", Rival("redis-manager"), Single),
@@ -66,7 +66,7 @@ const fn client(
 }
 
 impl Client {
-    pub fn has(&self, fault: Fault) -> bool {
+    pub(super) fn has(&self, fault: Fault) -> bool {
         self.tables == Both || (self.tables == Clusters) == fault.needs_cluster()
     }
 
@@ -75,7 +75,7 @@ impl Client {
     }
 
     /// With its version, and whether it has its defaults.
-    pub fn title(&self) -> String {
+    pub(super) fn title(&self) -> String {
         let version = match self.program {
             Ours => return self.name.to_owned(),
             Python(_) => Parser::Hiredis
@@ -96,7 +96,7 @@ fn version(package: &str) -> Option<&'static str> {
 }
 
 /// What was built or installed of them.
-pub struct Programs {
+pub(super) struct Programs {
     ours: Binaries,
     pubsub: Binaries,
     rivals: Option<Binaries>,
@@ -105,7 +105,7 @@ pub struct Programs {
 
 impl Programs {
     /// All, as release builds.
-    pub fn build_all() -> anyhow::Result<Programs> {
+    pub(super) fn build_all() -> anyhow::Result<Programs> {
         let rivals = Binaries::build_outside(&PathBuf::from(RIVALS))?;
         Ok(Programs {
             ours: Binaries::build_released(&["subscriber"])?,
@@ -116,7 +116,7 @@ impl Programs {
     }
 
     /// Those that are in this workspace, as this program was built.
-    pub fn build_short() -> anyhow::Result<Programs> {
+    pub(super) fn build_short() -> anyhow::Result<Programs> {
         Ok(Programs {
             ours: Binaries::build(&["subscriber"])?,
             pubsub: Binaries::build_examples(&["compare"])?,
@@ -125,7 +125,7 @@ impl Programs {
         })
     }
 
-    pub fn command(&self, client: &Client, fault: Fault) -> anyhow::Result<Command> {
+    pub(super) fn command(&self, client: &Client, fault: Fault) -> anyhow::Result<Command> {
         let mut command = match client.program {
             Ours => self.ours.command("subscriber")?,
             Pubsub if self.rivals.is_none() => self.pubsub.command("get_async_pubsub")?,

@@ -10,10 +10,10 @@ use local_redis::{LocalCluster, LocalRedis, Server, Signal};
 use super::CHANNEL;
 use super::network::Network;
 
-pub const NO_SERVER: &str = "there is no redis-server or valkey-server on the PATH";
+pub(super) const NO_SERVER: &str = "there is no redis-server or valkey-server on the PATH";
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-pub enum Fault {
+pub(super) enum Fault {
     Restart,
     LongRestart,
     Hang,
@@ -25,7 +25,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub fn title(self) -> &'static str {
+    pub(super) fn title(self) -> &'static str {
         match self {
             Fault::Restart => "Redis killed, started again after 1 s",
             Fault::LongRestart => "Redis killed, started again after 40 s",
@@ -38,13 +38,13 @@ impl Fault {
         }
     }
 
-    pub fn needs_cluster(self) -> bool {
+    pub(super) fn needs_cluster(self) -> bool {
         matches!(self, Fault::SlotMoved | Fault::OwnerKilled)
     }
 }
 
 /// The servers that one client has to itself, and how it reaches them.
-pub struct Stage {
+pub(super) struct Stage {
     servers: Mutex<Servers>,
     network: Option<Network>,
 }
@@ -55,7 +55,7 @@ enum Servers {
 }
 
 impl Stage {
-    pub fn build(fault: Fault) -> anyhow::Result<Stage> {
+    pub(super) fn build(fault: Fault) -> anyhow::Result<Stage> {
         let mut network = None;
         let servers = if fault.needs_cluster() {
             Servers::Cluster(LocalCluster::start(3, 3)?)
@@ -72,7 +72,7 @@ impl Stage {
     }
 
     /// What the client is told.
-    pub fn url(&self, fault: Fault) -> String {
+    pub(super) fn url(&self, fault: Fault) -> String {
         match &*self.servers() {
             Servers::One(redis) if fault == Fault::Revoked => {
                 redis.url().replace("127", "reader:any@127")
@@ -85,12 +85,12 @@ impl Stage {
         }
     }
 
-    pub fn network(&self) -> Option<&Network> {
+    pub(super) fn network(&self) -> Option<&Network> {
         self.network.as_ref()
     }
 
     /// Where to publish, and with which command.
-    pub fn target(&self) -> anyhow::Result<Option<(u16, &'static str)>> {
+    pub(super) fn target(&self) -> anyhow::Result<Option<(u16, &'static str)>> {
         Ok(match &mut *self.servers() {
             Servers::One(redis) => Some((redis.port(), "PUBLISH")),
             Servers::Cluster(cluster) => match cluster.owner(CHANNEL)? {
@@ -101,7 +101,7 @@ impl Stage {
     }
 
     /// How many subscribers Redis counts.
-    pub fn subscribers(&self) -> anyhow::Result<u64> {
+    pub(super) fn subscribers(&self) -> anyhow::Result<u64> {
         match &*self.servers() {
             Servers::One(redis) => {
                 let mut numsub = redis::cmd("PUBSUB");
@@ -119,7 +119,7 @@ impl Stage {
     }
 
     /// Returns when the cause is gone; that the client has noticed is another matter.
-    pub fn strike(&self, fault: Fault) -> anyhow::Result<()> {
+    pub(super) fn strike(&self, fault: Fault) -> anyhow::Result<()> {
         match fault {
             Fault::Restart => self.restart(Duration::from_secs(1))?,
             Fault::LongRestart => self.restart(Duration::from_secs(40))?,

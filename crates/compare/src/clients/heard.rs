@@ -10,7 +10,7 @@ use serde_json::Value;
 /// How a client says that messages may be lost; the plainest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
+pub(super) enum Level {
     /// An item in the stream of messages.
     Event,
     /// An event on a channel of its own.
@@ -24,14 +24,14 @@ pub enum Level {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Heard {
+pub(super) enum Heard {
     Message(u64),
     Lost(Level, Option<u64>),
 }
 
 impl Heard {
     /// A line of stdout. Others than these say nothing about messages.
-    pub fn parse(line: &str) -> Option<Heard> {
+    pub(super) fn parse(line: &str) -> Option<Heard> {
         let line: Value = serde_json::from_str(line).ok()?;
         let level = match line["type"].as_str()? {
             "message" | "smessage" => {
@@ -50,7 +50,7 @@ impl Heard {
 
 /// What became of the messages.
 #[derive(Debug, Default, PartialEq, Serialize)]
-pub struct Tally {
+pub(super) struct Tally {
     pub published: usize,
     pub received: usize,
     pub missing: usize,
@@ -66,7 +66,7 @@ const LATE: Duration = Duration::from_secs(2);
 
 impl Tally {
     /// Of what was published, in order, and what was heard, in order.
-    pub fn of(published: &[u64], heard: &[(Instant, Heard)]) -> Tally {
+    pub(super) fn of(published: &[u64], heard: &[(Instant, Heard)]) -> Tally {
         let received: BTreeMap<u64, Instant> = heard
             .iter()
             .filter_map(|(when, heard)| match heard {
@@ -158,7 +158,10 @@ fn false_alarms(heard: &[(Instant, Heard)], gaps: &[(Range<Instant>, usize)]) ->
 
 /// The longest time from one message to the next, of those that begin within this time. What a
 /// busy machine delays later has nothing to do with the fault.
-pub fn longest_silence(heard: &[(Instant, Heard)], within: Range<Instant>) -> Range<Instant> {
+pub(super) fn longest_silence(
+    heard: &[(Instant, Heard)],
+    within: Range<Instant>,
+) -> Range<Instant> {
     let mut longest = within.start..within.start;
     let mut last = within.start;
     for (when, heard) in heard {

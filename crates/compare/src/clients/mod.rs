@@ -30,7 +30,7 @@ const WATCH: Duration = Duration::from_secs(30);
 const SHORT_WATCH: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Write docs/clients.md
     #[arg(long, conflicts_with_all = ["json", "client", "fault", "short"])]
     markdown: bool,
@@ -66,7 +66,7 @@ impl Fault {
     }
 }
 
-pub fn compare(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn compare(args: &Args) -> anyhow::Result<()> {
     let server = Server::real().context(fault::NO_SERVER)?;
     let programs = match args.short {
         true => Programs::build_short()?,

@@ -13,7 +13,7 @@ use local_redis::Leashed;
 
 const NOBODY: &str = "02:00:00:00:00:01";
 
-pub struct Network {
+pub(super) struct Network {
     /// The namespace, and the cable into it, end with this process.
     holder: Leashed,
     /// The host's end of the cable.
@@ -24,7 +24,7 @@ pub struct Network {
 
 impl Network {
     /// Why there can't be one here.
-    pub fn missing() -> Option<&'static str> {
+    pub(super) fn missing() -> Option<&'static str> {
         if !cfg!(target_os = "linux") {
             return Some("needs Linux");
         }
@@ -38,7 +38,7 @@ impl Network {
         (!all.into_iter().all(there)).then_some("needs ip, nsenter and unshare")
     }
 
-    pub fn build() -> anyhow::Result<Network> {
+    pub(super) fn build() -> anyhow::Result<Network> {
         static NUMBER: AtomicU8 = AtomicU8::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let process = std::process::id();
@@ -70,12 +70,12 @@ impl Network {
     }
 
     /// The address of servers on the host.
-    pub fn host(&self) -> &str {
+    pub(super) fn host(&self) -> &str {
         &self.host
     }
 
     /// Lets a command run in the namespace.
-    pub fn enter(&self, command: &Command) -> Command {
+    pub(super) fn enter(&self, command: &Command) -> Command {
         let mut inside = Command::new("nsenter");
         inside.arg(format!("--net=/proc/{}/ns/net", self.holder.id())).arg(command.get_program());
         inside.args(command.get_args());
@@ -88,14 +88,14 @@ impl Network {
         inside
     }
 
-    pub fn cut(&self) -> anyhow::Result<()> {
+    pub(super) fn cut(&self) -> anyhow::Result<()> {
         let Network { cable, host, client, .. } = self;
         self.ip(false, &format!("neighbour replace {client} lladdr {NOBODY} dev {cable}"))?;
         self.ip(true, &format!("neighbour replace {host} lladdr {NOBODY} dev eth0"))
     }
 
     /// Both ends ask for the other's hardware address again.
-    pub fn mend(&self) -> anyhow::Result<()> {
+    pub(super) fn mend(&self) -> anyhow::Result<()> {
         let Network { cable, host, client, .. } = self;
         self.ip(false, &format!("neighbour delete {client} dev {cable}"))?;
         self.ip(true, &format!("neighbour delete {host} dev eth0"))

@@ -18,7 +18,7 @@ use super::{Row, WATCH};
 const TEMPLATE: &str = include_str!("clients.md");
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/clients.md");
 
-pub fn tables(rows: &[Row]) -> String {
+pub(super) fn tables(rows: &[Row]) -> String {
     let mut text = String::new();
     for &fault in Fault::value_variants() {
         if rows.iter().any(|row| row.fault == fault) {
@@ -29,7 +29,7 @@ pub fn tables(rows: &[Row]) -> String {
 }
 
 /// Writes docs/clients.md.
-pub fn write(rows: &[Row], server: &Server) -> anyhow::Result<()> {
+pub(super) fn write(rows: &[Row], server: &Server) -> anyhow::Result<()> {
     let mut page = TEMPLATE.to_owned();
     let mut fill = |place: &str, filling: &str| {
         page = page.replace(&format!("{{{{{place}}}}}"), filling);
@@ -96,7 +96,7 @@ fn seen_cells(seen: &Seen) -> Vec<String> {
 }
 
 /// A line of progress.
-pub fn in_short(outcome: &Result<Seen, String>) -> String {
+pub(super) fn in_short(outcome: &Result<Seen, String>) -> String {
     match outcome {
         Err(why) => why.clone(),
         Ok(seen) => format!(

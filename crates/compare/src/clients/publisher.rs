@@ -16,7 +16,7 @@ const LENGTH: usize = 100;
 
 /// Publishes until told to stop, over a new connection whenever the old one breaks, and never
 /// waits for an answer. Returns the numbers of the messages that Redis took.
-pub fn publish(stage: &Stage, first: u64, stop: &AtomicBool) -> Vec<u64> {
+pub(super) fn publish(stage: &Stage, first: u64, stop: &AtomicBool) -> Vec<u64> {
     let mut published = Vec::new();
     let mut next = first;
     while !stop.load(Ordering::Relaxed) {
@@ -49,7 +49,7 @@ pub fn publish(stage: &Stage, first: u64, stop: &AtomicBool) -> Vec<u64> {
 }
 
 /// Publishes so many messages as fast as Redis takes them.
-pub fn flood(port: u16, first: u64, count: u64) -> std::io::Result<Vec<u64>> {
+pub(super) fn flood(port: u16, first: u64, count: u64) -> std::io::Result<Vec<u64>> {
     let stream = TcpStream::connect(("127.0.0.1", port))?;
     let answers = stream.try_clone()?;
     std::thread::scope(|scope| {

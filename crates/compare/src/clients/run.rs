@@ -17,7 +17,7 @@ use super::publisher::{flood, publish};
 
 /// What was seen from outside.
 #[derive(Serialize)]
-pub struct Seen {
+pub(super) struct Seen {
     #[serde(flatten)]
     pub tally: Tally,
     /// From the end of the cause to the first message after the longest silence, in seconds;
@@ -31,7 +31,7 @@ pub struct Seen {
 
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub(super) enum State {
     Alive,
     /// It runs, and gets no messages.
     Deaf,
@@ -51,7 +51,7 @@ const FLOOD: u64 = 500_000;
 const FIRST: u64 = 1_000_000;
 
 /// After the cause is gone, the client is watched for this long.
-pub fn run(
+pub(super) fn run(
     client: &Client,
     fault: Fault,
     programs: &Programs,

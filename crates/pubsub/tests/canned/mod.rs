@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
 /// What the server is told, and how to go on.
-pub struct Asked {
+pub(crate) struct Asked {
     /// How many connections were made before this one.
     pub connection: usize,
     /// The command and its arguments.
@@ -13,22 +13,22 @@ pub struct Asked {
 }
 
 impl Asked {
-    pub fn is(&self, command: &str) -> bool {
+    pub(crate) fn is(&self, command: &str) -> bool {
         self.words[0] == command
     }
 }
 
 /// The answer to HELLO of a Redis that has no replicas and no cluster.
-pub const HELLO: &[u8] = b"%3\r\n$5\r\nproto\r\n:3\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n\
+pub(crate) const HELLO: &[u8] = b"%3\r\n$5\r\nproto\r\n:3\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n\
                            $4\r\nrole\r\n$6\r\nmaster\r\n";
 
-pub fn confirmation(kind: &str, name: &str, count: u64) -> Vec<u8> {
+pub(crate) fn confirmation(kind: &str, name: &str, count: u64) -> Vec<u8> {
     let (kind_length, length) = (kind.len(), name.len());
     format!(">3\r\n${kind_length}\r\n{kind}\r\n${length}\r\n{name}\r\n:{count}\r\n").into_bytes()
 }
 
 /// Starts a server that answers each command like this; an empty answer is none. Returns its URL.
-pub fn serve(answer: impl Fn(&Asked) -> Vec<u8> + Send + Sync + 'static) -> String {
+pub(crate) fn serve(answer: impl Fn(&Asked) -> Vec<u8> + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     let answer = Arc::new(answer);
