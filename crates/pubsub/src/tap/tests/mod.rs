@@ -3,14 +3,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 
-use proptest::collection::vec;
-use proptest::prelude::*;
 use redis::{PushKind, Value, ValueCodec};
 use tokio_util::codec::Decoder;
 
 use super::*;
 use crate::escape::escaped;
-use crate::frame::MAX_LINE;
+
+mod any_stream;
+mod hostile;
+mod memory;
 
 /// What comes out of a tap, in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,81 +151,6 @@ fn bulk(mark: char, bytes: &[u8]) -> Vec<u8> {
     [format!("{mark}{}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
 }
 
-fn aggregate(mark: char, count: usize, values: &[Vec<u8>]) -> Vec<u8> {
-    [format!("{mark}{count}\r\n").into_bytes(), values.concat()].concat()
-}
-
-/// Bytes, with far more of what could be mistaken for the protocol than chance would bring.
-fn bytes() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![
-        vec(any::<u8>(), 0..20),
-        "[$*>3\r\n]{0,12}".prop_map(String::into_bytes),
-        Just(STREAM.to_vec()),
-        (0..70_000_usize).prop_map(|length| vec![b'x'; length]),
-    ]
-}
-
-fn message() -> impl Strategy<Value = Vec<u8>> {
-    let kinds = prop_oneof![Just("message"), Just("smessage"), Just("pmessage")];
-    (kinds, bytes(), bytes(), bytes()).prop_map(|(kind, pattern, channel, payload)| {
-        let mut parts = vec![kind.as_bytes(), &channel, &payload];
-        if kind == "pmessage" {
-            parts.insert(1, &pattern);
-        }
-        let parts: Vec<_> = parts.into_iter().map(|part| bulk('$', part)).collect();
-        aggregate('>', parts.len(), &parts)
-    })
-}
-
-/// A value of any type, also of those that Redis does not send to a subscriber.
-fn value() -> impl Strategy<Value = Vec<u8>> {
-    let line = |text: &'static str| text.prop_map(|line| format!("{line}\r\n").into_bytes());
-    let single = prop_oneof![
-        line("[+][ -~\r]{0,20}"),
-        line("-[A-Z]{0,9} [a-z\n ]{0,20}"),
-        line(":-?[0-9]{1,18}"),
-        line(",-?[0-9]{1,9}[.][0-9]{1,9}"),
-        line("[(]-?[0-9]{1,60}"),
-        line("_|#t|#f|[$]-1|[*]-1|[*~%>]0"),
-        bytes().prop_map(|bytes| bulk('$', &bytes)),
-        "[A-Z]{0,9} [a-z\r\n]{0,20}".prop_map(|text| bulk('!', text.as_bytes())),
-        "(txt|mkd):[a-z\r\n]{0,20}".prop_map(|text| bulk('=', text.as_bytes())),
-        message(),
-    ];
-    single.prop_recursive(4, 30, 6, |inner| {
-        let pairs = vec((inner.clone(), inner.clone()), 0..3);
-        let pairs = pairs.prop_map(|pairs| {
-            pairs.into_iter().map(|(key, value)| [key, value].concat()).collect::<Vec<_>>()
-        });
-        prop_oneof![
-            vec(inner.clone(), 0..6).prop_map(|values| aggregate('*', values.len(), &values)),
-            vec(inner.clone(), 0..6).prop_map(|values| aggregate('~', values.len(), &values)),
-            pairs.clone().prop_map(|pairs| aggregate('%', pairs.len(), &pairs)),
-            (pairs, inner.clone()).prop_map(|(pairs, value)| {
-                [aggregate('|', pairs.len(), &pairs), value].concat()
-            }),
-            ("[a-z]{0,12}", vec(inner, 0..4)).prop_map(|(kind, mut values)| {
-                values.insert(0, bulk('$', kind.as_bytes()));
-                aggregate('>', values.len(), &values)
-            }),
-        ]
-    })
-}
-
-proptest! {
-    #[test]
-    fn it_sorts_as_the_crate_reads(
-        frames in vec(prop_oneof![message(), value()], 0..12),
-        lengths in prop_oneof![vec(1..50_usize, 1..5), vec(1..200_000_usize, 1..5)],
-        room in prop_oneof![1..20_usize, 1..20_000_usize],
-    ) {
-        let stream = frames.concat();
-        let (out, error) = read(Pieces::cut(&stream, &lengths), room);
-        prop_assert!(error.is_none(), "{:?}", error);
-        prop_assert_eq!(out, expected(&stream));
-    }
-}
-
 /// Polls until there is something to say.
 fn poll<S: AsyncRead + Unpin, D: FnMut(Vec<Event>) + Unpin>(
     tap: &mut Tap<S, D>,
@@ -234,184 +160,6 @@ fn poll<S: AsyncRead + Unpin, D: FnMut(Vec<Event>) + Unpin>(
     let mut context = Context::from_waker(Waker::noop());
     let polled = Pin::new(tap).poll_read(&mut context, &mut out);
     polled.map_ok(|()| out.filled().to_vec())
-}
-
-/// Nothing but what a wrong server sends. It is refused at once, and costs no memory.
-fn refused(bytes: &[u8]) -> String {
-    let mut reasons = Vec::new();
-    for length in [1, 7, 1000, usize::MAX] {
-        let mut tap = Tap::new(Pieces::cut(bytes, &[length]), |_| ());
-        let error = loop {
-            match poll(&mut tap) {
-                Poll::Ready(Err(error)) => break error,
-                Poll::Ready(Ok(passed)) => assert!(!passed.is_empty(), "it waits for more"),
-                Poll::Pending => {}
-            }
-            assert!(tap.buffer.capacity() <= 2 * READ);
-            assert!(tap.frame.memory() <= 2 * READ);
-        };
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-        reasons.push(error.to_string());
-    }
-    reasons.dedup();
-    assert_eq!(reasons.len(), 1, "{reasons:?}");
-    reasons.remove(0)
-}
-
-#[test]
-fn what_no_redis_sends_is_refused() {
-    let not_redis = "it does not answer as Redis does";
-    let too_large = "it announced more than 512 MB";
-    let too_many = "it announced a list of more than 1,000,000 values";
-    let too_deep = "it sent more than 100 lists in each other";
-    let long_line = "it sent a line of more than 64 KiB";
-    for (bytes, reason) in [
-        (&b"\x15\x03\x03\x00\x02\x02\x50"[..], not_redis), // an alert of TLS
-        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", not_redis),
-        (b"220 mail.example.com ESMTP\r\n", not_redis),
-        (b"+OK\r\n\r\n", not_redis),
-        (b"=-1\r\n", not_redis),
-        (b"!-1\r\n", not_redis),
-        (b"%-1\r\n", not_redis),
-        (b"$-2\r\n", not_redis),
-        (b"$\r\n", not_redis),
-        (b"*many\r\n", not_redis),
-        (b"$536870913\r\n", too_large),
-        (b"$9223372036854775807\r\n", too_large),
-        (b"=18446744073709551616\r\n", too_large),
-        (b"*9223372036854775807\r\n", too_many),
-        (b"%9223372036854775807\r\n", too_many),
-        (b"|18446744073709551616\r\n", too_many),
-        (b">1000001\r\n", too_many),
-        (&b"*1\r\n".repeat(100), too_deep),
-        (&b"*1\r\n".repeat(10_000), too_deep),
-        (&b"*1\r\n".repeat(1_000_000), too_deep),
-        (&b"|1\r\n".repeat(10_000), too_deep),
-        (&b"+endless".repeat(10_000), long_line),
-        (&b"$1".repeat(50_000), long_line),
-        (b">3\r\n$7\r\nmessage\r\n$-1\r\n$2\r\nhi\r\n", not_redis),
-        (b">3\r\n$7\r\nmessage\r\n:1\r\n$2\r\nhi\r\n", not_redis),
-        (b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nhi!\n", not_redis),
-        (b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$536870913\r\n", too_large),
-        (b">3\r\n$7\r\nmessage\r\n$9223372036854775807\r\n", too_large),
-        (b">4\r\n$8\r\npmessage\r\n$000000000000000000000000000000000000", not_redis),
-    ] {
-        let shown = bytes[..bytes.len().min(60)].to_vec();
-        assert_eq!(refused(bytes), reason, "{}", escaped(&shown));
-        // A message before it is delivered.
-        let bytes = [b">3\r\n$8\r\nsmessage\r\n$1\r\na\r\n$2\r\nhi\r\n", bytes].concat();
-        let (out, error) = read(Pieces::whole(&bytes), 1000);
-        assert_eq!(out.len(), 1);
-        assert_eq!(error.unwrap().to_string(), reason, "{}", escaped(&shown));
-    }
-}
-
-#[test]
-fn what_the_crate_still_reads_is_not_refused() {
-    let deep = [b"*1\r\n".repeat(98), b"*2\r\n:1\r\n*0\r\n".to_vec()].concat();
-    let line = [b"+".to_vec(), vec![b'x'; MAX_LINE - 3], b"\r\n".to_vec()].concat();
-    for bytes in [deep, line] {
-        let (out, error) = read(Pieces::cut(&bytes, &[READ]), READ);
-        assert!(error.is_none(), "{error:?}");
-        assert_eq!(out, expected(&bytes));
-        assert_eq!(out.len(), 1);
-    }
-    assert_eq!(Frame::default().follow(b"*1000000\r\n"), Ok(10));
-    assert_eq!(Frame::default().follow(b"$536870912\r\n"), Ok(12));
-}
-
-#[test]
-fn a_list_of_many_large_values_is_refused() {
-    let mut frame = Frame::default();
-    let million = bulk('$', &vec![b'x'; 1_000_000]);
-    frame.follow(b"*1000\r\n").unwrap();
-    let refused = (0..1000).position(|_| frame.follow(&million).is_err());
-    assert_eq!(refused, Some(536));
-}
-
-/// The memory that a tap takes, and where what it has not dealt with begins.
-fn memory<S, D>(tap: &Tap<S, D>) -> (usize, *const u8) {
-    (tap.buffer.capacity(), tap.buffer.as_ptr())
-}
-
-#[test]
-fn a_large_message_is_copied_once_at_most_and_leaves_no_large_buffer() {
-    const LENGTH: usize = 100 * 1024 * 1024;
-    let head = [MESSAGE, format!("$1\r\na\r\n${LENGTH}\r\n").as_bytes()].concat();
-    let payload = vec![b'x'; LENGTH];
-    let small = [MESSAGE, b"$1\r\na\r\n$2\r\nhi\r\n"].concat();
-    let after = small.repeat(READ / 4);
-    let stream = [&head, &payload, &b"\r\n"[..], &small, b"+PONG\r\n", &after].concat();
-
-    let events = RefCell::new(Vec::new());
-    let mut tap = Tap::new(OneAtATime::new(Pieces::cut(&stream, &[READ])), |batch: Vec<Event>| {
-        events.borrow_mut().extend(batch);
-    });
-    let (mut copied, mut grown) = (0, 0);
-    let mut before = memory(&tap);
-    while events.borrow().is_empty() {
-        let arrived = tap.buffer.len();
-        assert!(poll(&mut tap).is_pending());
-        let now = memory(&tap);
-        if now != before && events.borrow().is_empty() {
-            copied += arrived;
-            grown += 1;
-            assert!(now.0 <= 4 * (arrived + READ), "{} for {arrived}", now.0);
-        }
-        before = if events.borrow().is_empty() { now } else { before };
-    }
-    assert!(copied <= LENGTH / 2 + READ, "{copied} bytes copied");
-    assert!(grown <= 12, "grown {grown} times");
-    assert_eq!(tap.stream.pieces.reads, LENGTH.div_ceil(READ) + 1);
-    let batch = events.take();
-    let [Event::Message { payload: taken, .. }, Event::Message { payload: last, .. }] = &batch[..]
-    else {
-        panic!("{} events", batch.len())
-    };
-    assert!(taken == &payload[..]);
-    assert_eq!(taken.as_ptr(), before.1.wrapping_add(head.len()), "it is the buffer itself");
-    assert_eq!(last, "hi");
-    drop(batch);
-    while !tap.stream.pieces.bytes.is_empty() {
-        let _ = poll(&mut tap);
-        assert!(tap.buffer.capacity() <= 2 * READ);
-    }
-}
-
-/// A stream that has nothing more for now after each piece.
-struct OneAtATime<'a> {
-    pieces: Pieces<'a>,
-    pending: bool,
-}
-
-impl<'a> OneAtATime<'a> {
-    fn new(pieces: Pieces<'a>) -> OneAtATime<'a> {
-        OneAtATime { pieces, pending: false }
-    }
-}
-
-impl AsyncRead for OneAtATime<'_> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        out: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.pending = !self.pending;
-        if !self.pending {
-            return Poll::Pending;
-        }
-        Pin::new(&mut self.pieces).poll_read(context, out)
-    }
-}
-
-#[test]
-fn what_a_message_says_of_its_length_takes_no_memory() {
-    let head = [MESSAGE, b"$1\r\na\r\n$536870912\r\nx"].concat();
-    let mut tap = Tap::new(OneAtATime::new(Pieces::whole(&head)), |_| ());
-    assert!(poll(&mut tap).is_pending());
-    assert!(tap.buffer.capacity() <= 2 * READ);
-    // At the end of the stream it was no message.
-    assert!(matches!(poll(&mut tap), Poll::Ready(Ok(end)) if end.is_empty()));
 }
 
 #[test]
@@ -463,34 +211,5 @@ fn after_each_read_with_messages_others_have_their_turn() {
         assert!(Pin::new(&mut tap).poll_read(&mut context, &mut out).is_pending());
         assert_eq!(*batches.borrow(), vec![25; turn]);
         assert_eq!(wakes.0.load(Ordering::Relaxed), turn);
-    }
-}
-
-#[test]
-fn what_is_kept_keeps_little() {
-    let message = |length| [MESSAGE, b"$1\r\na\r\n", &bulk('$', &vec![b'x'; length])].concat();
-    for (length, most) in [(2, BLOCK), (2000, BLOCK), (5000, 5000), (40_000, 2 * READ)] {
-        let stream = message(length).repeat(600);
-        for keep_name in [true, false] {
-            let (mut count, mut kept) = (0, Vec::new());
-            let mut tap = Tap::new(Pieces::whole(&stream), |batch: Vec<Event>| {
-                for event in batch {
-                    let Event::Message { channel, payload } = event else { panic!("{event:?}") };
-                    if count % 200 == 50 {
-                        kept.push(bytes::Bytes::from(if keep_name { channel } else { payload }));
-                    }
-                    count += 1;
-                }
-            });
-            while !matches!(poll(&mut tap), Poll::Ready(Ok(bytes)) if bytes.is_empty()) {}
-            drop(tap);
-            assert_eq!((count, kept.len()), (600, 3));
-            for bytes in kept {
-                // Nothing else uses this memory any more: so it is handed over as it is.
-                assert!(bytes.is_unique());
-                let memory = BytesMut::from(bytes).capacity();
-                assert!(memory <= if keep_name { BLOCK } else { most }, "{memory} for {length}");
-            }
-        }
     }
 }
