@@ -11,7 +11,7 @@ use service::{Output, RedisArgs, json, plural, quoted};
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Args {
-    /// The patterns to subscribe to: * stands for any characters, ? for one
+    /// The patterns to subscribe to: * matches any text, ? one character
     #[arg(value_name = "PATTERN", default_value = "news:*")]
     patterns: Vec<String>,
 
@@ -29,7 +29,7 @@ Examples:
   pattern-subscriber 'user:?' '*:done'   two patterns, quoted: the shell has its own *
   pattern-subscriber --json | jq .data   for other programs";
 
-#[tokio::main(worker_threads = 1)] // for the connection; the main thread prints
+#[tokio::main(worker_threads = 1)] // the worker keeps the connection; the main thread prints
 async fn main() {
     service::run(pattern_subscriber).await
 }

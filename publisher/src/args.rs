@@ -10,7 +10,7 @@ use crate::NOTIFICATIONS;
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The channels to publish on; several take turns
+    /// The channels to publish on; with several, each message goes to the next one
     #[arg(value_name = "CHANNEL", default_value = "notifications")]
     pub channels: Vec<String>,
 
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "count")]
     pub forever: bool,
 
-    /// How long to wait between two messages, such as 2s or 100ms; 0s: not at all
+    /// How long to wait between two messages, such as 2s or 100ms; 0s means no wait
     #[arg(long, value_name = "TIME", default_value = "2s")]
     #[arg(value_parser = humantime::parse_duration)]
     pub interval: Duration,

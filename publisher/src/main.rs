@@ -19,7 +19,7 @@ const NOTIFICATIONS: [&str; 4] = [
     "System maintenance scheduled for tonight.",
 ];
 
-#[tokio::main(worker_threads = 1)] // for the connection; the main thread prints
+#[tokio::main(worker_threads = 1)] // the worker keeps the connection; the main thread prints
 async fn main() {
     service::run(publisher).await
 }
@@ -34,9 +34,9 @@ async fn publisher(args: Args, out: &mut Output) -> anyhow::Result<()> {
     let mut unconfirmed = 0;
     for (n, channel) in (0..args.count()).zip(args.channels.iter().cycle()) {
         if args.interval.is_zero() {
-            publisher.connected().await; // in an outage, each message would only be lost
+            publisher.connected().await; // without a pause, an outage would use up the whole count
         } else if n > 0 {
-            // Sleeps until Ctrl+C at most.
+            // Sleeps, unless Ctrl+C comes first.
             let _ = timeout(args.interval, service::shutdown()).await;
         }
         if is_shutting_down() {

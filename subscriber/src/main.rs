@@ -31,7 +31,7 @@ Examples:
   subscriber news:sports news:tech    two channels
   subscriber --json | jq .data        for other programs";
 
-#[tokio::main(worker_threads = 1)] // for the connection; the main thread prints
+#[tokio::main(worker_threads = 1)] // the worker keeps the connection; the main thread prints
 async fn main() {
     service::run(subscriber).await
 }

@@ -20,7 +20,7 @@ pub struct RedisArgs {
     )]
     redis_url: Vec<String>,
 
-    /// A file with the password, where the URL has none
+    /// A file that contains the password, if the URL has none
     #[arg(long, value_name = "PATH", env = "REDIS_PASSWORD_FILE", hide_env_values = true)]
     redis_password_file: Option<PathBuf>,
 }
@@ -56,7 +56,7 @@ pub struct ShardedArgs {
     pub sharded: bool,
 }
 
-/// The password in a file of this content.
+/// Returns the password from the content of a password file.
 fn password(content: Vec<u8>) -> anyhow::Result<String> {
     // The error itself would show the bytes.
     let content = String::from_utf8(content).map_err(|_| anyhow!("it is not UTF-8"))?;
@@ -72,7 +72,10 @@ fn password(content: Vec<u8>) -> anyhow::Result<String> {
 fn with_password(redis_url: &str, password: &str) -> anyhow::Result<String> {
     let refused = |reason: String| Error::Url { reason };
     let mut url = Url::parse(redis_url).map_err(|error| refused(error.to_string()))?;
-    ensure!(url.password().is_none(), "a password in the URL and another in a file: which one?");
+    ensure!(
+        url.password().is_none(),
+        "a password in the URL and another in a file: use one of them"
+    );
     // `set_password` encodes what has a meaning in a URL, but assumes that `%` is encoded already,
     // and does not know that a comma has a meaning here.
     url.set_password(Some(&password.replace('%', "%25").replace(',', "%2C")))

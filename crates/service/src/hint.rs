@@ -19,8 +19,8 @@ fn hint_for(error: &Error) -> Option<Cow<'static, str>> {
         Error::NotResp3 { reason, .. } if reason.contains("HELLO") => {
             "use Redis 6 or later; a proxy in between must pass on HELLO 3"
         }
-        // The first byte of a TLS alert is none of Redis's. Whoever announces too much, or answers
-        // out of turn, speaks another language than TLS.
+        // A TLS alert begins with a byte that Redis never sends. Other protocol errors do not look
+        // like TLS, and get no hint.
         Error::NotResp3 { reason, .. } if reason == "it does not answer as Redis does" => TLS,
         Error::Unreachable { reason, .. } if reason.contains("closed") => TLS,
         Error::Unreachable { address, .. } => return Some(nobody_at(address).into()),

@@ -1,5 +1,5 @@
-//! What each of the three services needs around its own few lines: arguments (`args.rs`), logs
-//! (`logging.rs`), Ctrl+C (`signals.rs`), printing in bulk (`output.rs`), JSON (`json.rs`), and what
+//! What the three services share: arguments (`args.rs`), logs
+//! (`logging.rs`), Ctrl+C (`signals.rs`), printing in bulk (`output.rs`), JSON (`json.rs`), words (`text.rs`), and what
 //! to do about an error (`hint.rs`). `run.rs` puts them around a service, and ends the process.
 
 mod args;

@@ -11,7 +11,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Room for the lines of a bad minute.
+/// The most lines that can wait.
 const LINES: usize = 1024;
 /// How long the end of the process waits for a stderr that nobody reads.
 const LAST_LINES: Duration = Duration::from_millis(200);

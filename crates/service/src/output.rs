@@ -19,15 +19,15 @@ use tokio::net::unix::pipe;
 /// As much as a pipe holds.
 const SIZE: usize = 64 * 1024;
 
-/// Whether something was printed that stdout did not take yet.
+/// True while something is printed and not yet written.
 static BEHIND: AtomicBool = AtomicBool::new(false);
 
 /// The service's stdout, which can be written to with `writeln!`.
 pub struct Output(BufWriter<StdoutLock<'static>>);
 
 impl Output {
-    /// Locks stdout until the process ends. Otherwise `process::exit` would wait for it when it
-    /// ends with half a line in a full pipe.
+    /// Locks stdout until the process ends. Without the lock, `process::exit` would flush stdout,
+    /// and that blocks on a full pipe.
     pub(crate) fn new() -> Output {
         Output(BufWriter::with_capacity(SIZE, io::stdout().lock()))
     }
@@ -66,7 +66,7 @@ fn cannot_write(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot write to stdout: {error}"))
 }
 
-/// Whether something was printed that stdout did not take yet.
+/// Whether something is printed and not yet written.
 pub(crate) fn is_behind() -> bool {
     BEHIND.load(Ordering::Relaxed)
 }
@@ -74,8 +74,8 @@ pub(crate) fn is_behind() -> bool {
 /// Returns when stdout is a pipe and its reader has gone, as after `subscriber | head -1`. A write
 /// would show it as well, but the next message may be hours away.
 pub(crate) async fn reader_gone() {
-    // Only watched, never written to: so it may stay in blocking mode, which it shares with every
-    // other process that has this pipe. A file can't be watched, and has no reader.
+    // Blocking mode belongs to the pipe, which other processes share. This only watches it, so the
+    // mode stays. A file can't be watched, and has no reader.
     let stdout = io::stdout().as_fd().try_clone_to_owned();
     if let Ok(stdout) = stdout.and_then(pipe::Sender::from_owned_fd_unchecked)
         && stdout.ready(Interest::ERROR).await.is_ok()

@@ -7,8 +7,8 @@ use tokio::sync::watch;
 /// How many signals to end have come: Ctrl+C (SIGINT), or SIGTERM as `docker stop` sends it.
 static SIGNALS: LazyLock<watch::Sender<u32>> = LazyLock::new(|| watch::Sender::new(0));
 
-/// To be called before anything else: from then on the signals no longer end the process by
-/// themselves. (As process 1 of a container it would not even end: there the kernel ignores
+/// To be called before the service starts: from then on a signal is counted, and does not end the
+/// process by itself. (As process 1 of a container it would not even end: there the kernel ignores
 /// SIGTERM, unless the program handles it.)
 pub(crate) fn listen() -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
