@@ -19,27 +19,30 @@ pub(crate) enum Answer {
     Failed(RedisError),
 }
 
-/// Sends `command` once for each name, together. In one command they would be refused together,
+/// Sends `command` once for each name, up to a thousand together. In one command they would be refused together,
 /// and NOPERM does not say which one is not allowed. An error is the end of the link.
 pub(crate) async fn ask_for_each(
     link: &Link,
     command: &str,
     names: &[ByteString],
 ) -> Result<Vec<Answer>, String> {
-    if names.is_empty() {
-        // The redis crate calls it an error to send nothing.
-        return Ok(Vec::new());
+    let mut understood_of_each = Vec::new();
+    // Each part has the whole time: over a slow network, many names take longer.
+    for names in names.chunks(1000) {
+        let commands = names.iter().map(|name| {
+            let mut each = redis::cmd(command);
+            each.arg(&**name);
+            each
+        });
+        let answers = timeout(CONNECT_TIMEOUT, link.ask(commands))
+            .await
+            .map_err(|_| format!("no answer to {command} within {CONNECT_TIMEOUT:?}"))?
+            .map_err(|error| Loss::by(&error).reason)?;
+        for (name, answer) in names.iter().zip(answers) {
+            understood_of_each.push(understood(name, answer)?);
+        }
     }
-    let commands = names.iter().map(|name| {
-        let mut each = redis::cmd(command);
-        each.arg(&**name);
-        each
-    });
-    let answers = timeout(CONNECT_TIMEOUT, link.ask(commands))
-        .await
-        .map_err(|_| format!("no answer to {command} within {CONNECT_TIMEOUT:?}"))?
-        .map_err(|error| Loss::by(&error).reason)?;
-    names.iter().zip(answers).map(|(name, answer)| understood(name, answer)).collect()
+    Ok(understood_of_each)
 }
 
 /// Whether this is the answer to a command for that name.

@@ -121,6 +121,18 @@ impl Event {
         })
     }
 
+    /// Gives a message memory of its own.
+    pub(crate) fn copy_bytes(&mut self) {
+        let copy = |bytes: &mut ByteString| *bytes = ByteString::from(&**bytes);
+        match self {
+            Event::Message { channel, payload } => [channel, payload].into_iter().for_each(copy),
+            Event::PMessage { pattern, channel, payload } => {
+                [pattern, channel, payload].into_iter().for_each(copy);
+            }
+            _ => {}
+        }
+    }
+
     /// The bytes that a message holds; `None` for everything that is not a message.
     pub(crate) fn message_bytes(&self) -> Option<usize> {
         match self {

@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::tap::BLOCK;
 use crate::{Event, Stats};
 
 /// How much may wait for a reader.
@@ -54,13 +55,20 @@ impl Queue {
         Queue { bounds, waiting, messages: 0, bytes: 0, merged: (Duration::ZERO, 0), stats }
     }
 
-    pub(crate) fn push(&mut self, event: Event) {
+    pub(crate) fn push(&mut self, mut event: Event) {
         match (&event, event.message_bytes()) {
             (_, Some(bytes)) => {
                 self.stats.received += 1;
                 if !self.has_room_for(bytes) {
                     self.stats.missed += 1;
                     return self.miss(1);
+                }
+                // Small messages share their memory with others that came with them. Near the bounds
+                // those others are dropped, and the memory of a dropped message must not be kept.
+                let is_nearly_full =
+                    self.messages > self.bounds.messages / 2 || self.bytes > self.bounds.bytes / 2;
+                if is_nearly_full && bytes <= BLOCK {
+                    event.copy_bytes();
                 }
                 self.messages += 1;
                 self.bytes += bytes;

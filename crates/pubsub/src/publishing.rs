@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::address::Address;
 use crate::addresses::Addresses;
-use crate::error::{is_the_end, said};
+use crate::error::said;
 use crate::gate::Gate;
 use crate::link::{Link, Loss};
 use crate::outage::{LONGEST_DELAY, Outages};
@@ -180,7 +180,7 @@ async fn publish_queued(
                 let answers = match answers {
                     Ok(answers) => answers,
                     // The connection is lost: the link knows why.
-                    Err(error) if is_the_end(&error) => std::future::pending().await,
+                    Err(error) if error.is_io_error() => std::future::pending().await,
                     Err(error) => return Some(error),
                 };
                 let mut answers = answers

@@ -1,20 +1,19 @@
 //! Opens the stream of bytes to Redis: TCP, TLS over TCP, or a Unix socket.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use redis::ConnectionAddr;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
+use tokio_util::io::InspectReader;
 
 use crate::address::Address;
 
@@ -33,16 +32,16 @@ pub(crate) async fn open(
 ) -> io::Result<Box<dyn Stream>> {
     match address.info.addr() {
         ConnectionAddr::Unix(path) => {
-            Ok(Box::new(Watched { stream: UnixStream::connect(path).await?, arrivals }))
+            Ok(Box::new(watched(UnixStream::connect(path).await?, arrivals)))
         }
         ConnectionAddr::Tcp(host, port) => {
-            Ok(Box::new(Watched { stream: connect(host, *port).await?, arrivals }))
+            Ok(Box::new(watched(connect(host, *port).await?, arrivals)))
         }
         ConnectionAddr::TcpTls { host, port, .. } => {
             let config = address.tls.clone().ok_or(io::ErrorKind::Unsupported)?;
             let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
             // Below TLS: a record arrives byte by byte, too, and counts only when it is whole.
-            let stream = Watched { stream: connect(host, *port).await?, arrivals };
+            let stream = watched(connect(host, *port).await?, arrivals);
             Ok(Box::new(TlsConnector::from(config).connect(name, stream).await?))
         }
         _ => Err(io::ErrorKind::Unsupported.into()),
@@ -93,40 +92,7 @@ impl Arrivals {
     }
 }
 
-struct Watched<S> {
-    stream: S,
-    arrivals: Arc<Arrivals>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before {
-            self.arrivals.now();
-        }
-        result
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
+/// A stream that tells `arrivals` about everything that is read from it.
+fn watched<S: Stream>(stream: S, arrivals: Arc<Arrivals>) -> impl Stream + use<S> {
+    InspectReader::new(stream, move |_: &[u8]| arrivals.now())
 }

@@ -163,17 +163,13 @@ impl Subscriptions {
     }
 
     fn remember(&mut self, command: &Command) {
-        let names = command.names.iter().map(|name| (command.kind, name.clone()));
-        if command.subscribe {
-            names.for_each(|name| {
-                self.refused.remove(&name);
+        for name in command.names.iter().map(|name| (command.kind, name.clone())) {
+            self.refused.remove(&name);
+            if command.subscribe {
                 self.wanted.insert(name);
-            });
-        } else {
-            names.for_each(|name| {
-                self.refused.remove(&name);
+            } else {
                 self.wanted.remove(&name);
-            });
+            }
         }
     }
 
@@ -246,7 +242,11 @@ impl Subscriptions {
                 self.outages.silent = false;
             }
             match self.commands.recv().await {
-                Some(command) => self.waiting.push_back(command),
+                Some(command) => {
+                    // Otherwise calls that were given up would collect in a long outage.
+                    self.waiting.retain(|waiting| !waiting.answer.is_closed());
+                    self.waiting.push_back(command);
+                }
                 None => std::future::pending().await,
             }
         }

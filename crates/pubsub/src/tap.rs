@@ -28,7 +28,7 @@ const READ: usize = 64 * 1024;
 /// keeps 4 KiB at most. Measured with 64 bytes, dropped by another thread, in CPU for each message:
 /// 92 to 184 ns with a copy of each string, 72 to 106 ns with blocks, and 68 to 85 ns with parts of
 /// the read buffer, of which one kept message would keep 64 KiB.
-const BLOCK: usize = 4 * 1024;
+pub(crate) const BLOCK: usize = 4 * 1024;
 /// A message longer than this takes the read buffer with it, and what came after it is copied to a
 /// new one: that is the smaller part. (Of messages in between, each string is copied.)
 const LARGE: usize = READ / 2;
@@ -204,18 +204,6 @@ impl<S: AsyncWrite + Unpin, D: Unpin> AsyncWrite for Tap<S, D> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

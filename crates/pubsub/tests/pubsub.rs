@@ -265,6 +265,30 @@ async fn comes_back_after_a_restart_with_every_subscription() {
     assert_eq!(next(&pubsub).await, message("a", "1"));
 }
 
+/// A program that asks again and again, with a timeout, gets each confirmation once.
+#[tokio::test]
+async fn subscribes_that_were_given_up_in_an_outage_do_not_collect() {
+    let (mut redis, pubsub, _publisher) = start().await;
+    pubsub.subscribe(["a"]).await.unwrap();
+    redis.kill().unwrap();
+    while !matches!(next(&pubsub).await, Event::Disconnected { .. }) {}
+    for _ in 0..100 {
+        let given_up = timeout(Duration::from_millis(1), pubsub.subscribe(["b"])).await;
+        assert!(given_up.is_err(), "{given_up:?}");
+    }
+    let (done, ()) = tokio::join!(pubsub.subscribe(["c"]), async { redis.restart().unwrap() });
+    done.unwrap();
+    let mut confirmed = Vec::new();
+    while confirmed.last() != Some(&"c".to_owned()) {
+        if let Event::Subscribe { channel, .. } = next(&pubsub).await {
+            confirmed.push(channel.to_string());
+        }
+    }
+    // The last one that was given up may still have been on its way.
+    confirmed.retain(|channel| channel == "b");
+    assert!(confirmed.len() <= 1, "{} times", confirmed.len());
+}
+
 #[tokio::test]
 async fn closing_works_in_an_outage_too() {
     let (mut redis, pubsub, publisher) = start().await;

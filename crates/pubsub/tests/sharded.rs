@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         trial("what_is_asked_for_in_an_outage", || run(in_an_outage())),
         trial("a_publisher_leaves_an_owner_that_was_demoted", || run(demoted())),
         trial("a_publisher_needs_no_node_but_the_owners", || run(only_owners())),
+        trial("one_connection_is_enough", || run(one_connection())),
         trial("all_or_nothing", || run(all_or_nothing())),
         trial("a_redis_that_knows_no_shard_channels", || run(no_shard_channels())),
     ];
@@ -214,6 +215,20 @@ async fn only_owners() {
         assert_eq!(publisher.publish("c", "after").await, Ok(0));
         sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// The node that answered first is asked to subscribe, on the same connection.
+async fn one_connection() {
+    let redis = LocalRedis::start_with(Server::real().unwrap(), &[]).unwrap();
+    let mut admin = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
+    let mut connections = || -> u64 {
+        let info: redis::InfoDict = redis::cmd("INFO").query(&mut admin).unwrap();
+        info.get("total_connections_received").unwrap()
+    };
+    let before = connections();
+    let pubsub = sharded(&redis.url()).await.unwrap();
+    pubsub.subscribe(["a"]).await.unwrap();
+    assert_eq!(connections() - before, 1);
 }
 
 /// 'b' is confirmed and given back, as 'a' is refused. Its sibling of the same slot stays.

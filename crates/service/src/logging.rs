@@ -66,9 +66,10 @@ impl Logs {
     /// Waits until all lines are written, but not for ever.
     pub(crate) fn finish(&self) {
         let (done, finished) = sync_channel(1);
-        if self.thread.try_send(Job::Flush(done)).is_ok() {
-            let _ = finished.recv_timeout(LAST_LINES);
-        }
+        // Sending may have to wait for room, and so may stderr: on another thread, for a while.
+        let thread = self.thread.clone();
+        std::thread::spawn(move || thread.send(Job::Flush(done)));
+        let _ = finished.recv_timeout(LAST_LINES);
     }
 }
 

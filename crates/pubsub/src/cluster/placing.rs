@@ -62,6 +62,8 @@ impl ShardSubscriptions {
         let (mut given_up, mut given_back) = (Vec::new(), Vec::new());
         for (channel, answer) in channels.into_iter().zip(answers) {
             let error = match answer {
+                // The link was lost while an earlier answer was dealt with: try again.
+                Answer::Confirmed if self.nodes.link(node).is_none() => continue,
                 Answer::Confirmed => {
                     match self.channels.get_mut(&channel) {
                         Some(place) => *place = Place::At(node.to_owned()),

@@ -209,7 +209,10 @@ impl ShardSubscriptions {
     fn all_is_placed(&mut self) {
         let used = |name: &String| self.channels.values().any(|at| *at == Place::At(name.clone()));
         let (used, idle): (Vec<_>, Vec<_>) = self.nodes.names().into_iter().partition(used);
-        idle.iter().for_each(|name| self.nodes.give_up(name));
+        // Without channels, the node that answered first is kept: it will be asked next.
+        if !used.is_empty() {
+            idle.iter().for_each(|name| self.nodes.give_up(name));
+        }
         if !std::mem::take(&mut self.in_outage) {
             return;
         }
@@ -218,7 +221,9 @@ impl ShardSubscriptions {
         let (gap, attempts) = self.outages.end(&used.join(", "));
         self.outages.silent = false;
         let refused = std::mem::take(&mut self.new_refusals);
-        self.events.reconnected(gap, attempts, |c| self.channels.contains_key(c), refused);
+        let is_placed =
+            |channel: &ByteString| matches!(self.channels.get(channel), Some(Place::At(_)));
+        self.events.reconnected(gap, attempts, is_placed, refused);
         self.try_again.start_over();
         self.try_again_at = Instant::now() + self.try_again.next_delay();
     }
