@@ -219,6 +219,8 @@ async fn a_publisher_waits_for_its_connection_and_can_be_closed() {
         std::future::pending::<()>().await
     };
     let error = tokio::select! {
+        // Published first, then closed.
+        biased;
         answer = timeout(PATIENCE, publisher.publish("a", "1")) => answer.unwrap().unwrap_err(),
         () = closing => unreachable!(),
     };
