@@ -206,7 +206,7 @@ fn wrong_credentials_end_a_service() {
         (as_subscriber, "Redis at redis:6379 refused the connection: WRONGPASS "),
         (no_file, "cannot take the password from /run/secrets/nothing: No such file or directory"),
         (empty_file, "cannot take the password from /dev/null: it is empty"),
-        (two, "a password in the URL and another in a file: which one?"),
+        (two, "a password in the URL and another in a file: use one of them"),
     ] {
         // `up` would start it again and again.
         let ended = stack.run(&["--env", env, "publisher"]).end().with(1);
