@@ -49,7 +49,7 @@ const CHANNEL_READERS: [&str; 6] = [
     "raw reader",
     "`subscriber`",
     "`subscriber --json`",
-    "redis crate alone (crates/lessons)",
+    "redis crate alone",
     "`redis-cli --csv SUBSCRIBE`",
     "Python: `subscriber.py`",
 ];
