@@ -145,7 +145,7 @@ impl Publisher {
                         }
                         Some(answers) = waiting.next() => {
                             on_their_way -= answers.len();
-                            // What was queued is sent before the caller looks at so many answers.
+                            // Yield, so that queued messages are sent before the caller looks at so many answers.
                             yield_now().await;
                             return Some((stream::iter(answers), (batches, waiting, on_their_way)));
                         }

@@ -280,7 +280,7 @@ impl PubSub {
         self.0.task.close_when(signal);
     }
 
-    /// What has been counted since the connection was made.
+    /// The numbers that were counted since the first connection.
     pub fn stats(&self) -> Stats {
         self.0.inbox.stats()
     }

@@ -223,7 +223,7 @@ struct Message {
     length: usize,
 }
 
-/// What is there that is no message.
+/// Why there is no whole message.
 enum Otherwise {
     /// It takes at least so many bytes to say.
     Incomplete(usize),

@@ -75,7 +75,7 @@ fn counted() {
             }
         };
         publish(5);
-        // What was sent before the end of the connection is read before that.
+        // Messages that were sent before the connection ended are read before its end.
         cut(&redis, &pubsub);
         publish(4);
         cut(&redis, &pubsub);

@@ -198,7 +198,7 @@ impl ShardSubscriptions {
         }
         self.in_outage = true;
         self.known_refusals.clear();
-        // What was refused before is asked for again with the rest.
+        // Refused channels are asked for again with the rest.
         for place in self.channels.values_mut().filter(|place| **place == Place::Refused) {
             *place = Place::Nowhere;
         }
