@@ -9,8 +9,9 @@ const MAX: usize = 1000;
 
 #[derive(Clone)]
 pub(crate) struct Addresses {
-    /// At least one.
+    /// At least one: those that were given, then those that a server has named.
     all: Vec<Address>,
+    given: usize,
     /// The one that the next attempt begins with.
     turn: usize,
     /// Set after the first success; later failures are not logged here.
@@ -23,7 +24,7 @@ impl Addresses {
         let all: Result<Vec<_>, _> =
             urls.split(',').map(|url| Address::parse(url.trim())).collect();
         match all {
-            Ok(all) => Ok(Addresses { all, turn: 0, connected: false }),
+            Ok(all) => Ok(Addresses { given: all.len(), all, turn: 0, connected: false }),
             Err(Error::Url { reason }) if urls.contains(',') => {
                 let reason = format!("{reason}; a comma separates URLs, inside of one write %2C");
                 Err(Error::Url { reason })
@@ -71,8 +72,12 @@ impl Addresses {
         self.turn = (self.turn + 1) % self.all.len();
     }
 
-    /// The next attempt begins with this one.
-    pub(crate) fn begin_with(&mut self, shown: &str) {
+    /// The next attempt begins with this one. What servers have named and was not reached is
+    /// forgotten: this server names the present nodes.
+    pub(crate) fn begin_with(&mut self, shown: &str, failed: &[String]) {
+        let given: Vec<_> = self.all.drain(..self.given).collect();
+        self.all.retain(|learned| !failed.contains(&learned.shown));
+        self.all.splice(..0, given);
         if let Some(turn) = self.all.iter().position(|address| address.shown == shown) {
             self.turn = turn;
         }
@@ -136,6 +141,17 @@ mod tests {
             "none of 3 addresses: no Redis at b:2: test; no Redis at c:6379: test; \
              no Redis at a:1: test"
         );
+    }
+
+    #[test]
+    fn what_a_server_has_named_is_forgotten_if_it_is_not_reached() {
+        let mut addresses = Addresses::parse("redis://a:1,redis://b:2").unwrap();
+        for url in ["redis://c:3", "redis://d:4", "redis://a:1"] {
+            addresses.learn(Address::parse(url).unwrap());
+        }
+        addresses.begin_with("d:4", &["a:1".to_owned(), "c:3".to_owned()]);
+        let shown: Vec<_> = addresses.in_turn().into_iter().map(|address| address.shown).collect();
+        assert_eq!(shown, ["d:4", "a:1", "b:2"]);
     }
 
     #[test]

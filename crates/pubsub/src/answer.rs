@@ -1,7 +1,6 @@
 //! Subscribing to many names, each with an answer of its own.
 
 use redis::{ErrorKind, RedisError, RedisResult, RetryMethod, Value};
-use tokio::time::timeout;
 
 use crate::ByteString;
 use crate::error::said;
@@ -19,25 +18,28 @@ pub(crate) enum Answer {
     Failed(RedisError),
 }
 
-/// Sends `command` once for each name, up to a thousand together. In one command they would be refused together,
-/// and NOPERM does not say which one is not allowed. An error is the end of the link.
+/// Sends `command` once for each name, up to a thousand together. In one command they would be
+/// refused together, and NOPERM does not say which one is not allowed. An error is the end of the
+/// link.
 pub(crate) async fn ask_for_each(
     link: &Link,
     command: &str,
     names: &[ByteString],
 ) -> Result<Vec<Answer>, String> {
     let mut understood_of_each = Vec::new();
-    // Each part has the whole time: over a slow network, many names take longer.
     for names in names.chunks(1000) {
         let commands = names.iter().map(|name| {
             let mut each = redis::cmd(command);
             each.arg(&**name);
             each
         });
-        let answers = timeout(CONNECT_TIMEOUT, link.ask(commands))
-            .await
-            .map_err(|_| format!("no answer to {command} within {CONNECT_TIMEOUT:?}"))?
-            .map_err(|error| Loss::by(&error).reason)?;
+        let answers = tokio::select! {
+            answers = link.ask(commands) => answers.map_err(|error| Loss::by(&error).reason)?,
+            // Over a slow network, many names take longer, and so do the messages before an answer.
+            () = link.silence(CONNECT_TIMEOUT) => {
+                return Err(format!("no answer to {command} within {CONNECT_TIMEOUT:?}"));
+            }
+        };
         for (name, answer) in names.iter().zip(answers) {
             understood_of_each.push(understood(name, answer)?);
         }

@@ -24,6 +24,14 @@ pub(crate) struct Reconnected {
     pub(crate) refused: Vec<(Name, String)>,
 }
 
+/// The names of this kind among these.
+pub(crate) fn of_kind<'a>(
+    kind: Kind,
+    names: impl IntoIterator<Item = &'a Name>,
+) -> Vec<ByteString> {
+    names.into_iter().filter(|name| name.0 == kind).map(|name| name.1.clone()).collect()
+}
+
 pub(crate) async fn connect(
     address: Address,
     inbox: Arc<Inbox>,
@@ -50,11 +58,7 @@ pub(crate) async fn connect_and_subscribe(
     let (link, gate) = connect(address.clone(), inbox, bounds, false).await?;
     let mut refused = Vec::new();
     for kind in [Kind::Channel, Kind::Pattern] {
-        let names: Vec<_> =
-            wanted.iter().filter(|name| name.0 == kind).map(|name| name.1.clone()).collect();
-        if names.is_empty() {
-            continue;
-        }
+        let names = of_kind(kind, wanted);
         let answers = ask_for_each(&link, kind.subscribe(), &names)
             .await
             .map_err(|reason| Error::Unreachable { address: address.shown.clone(), reason })?;

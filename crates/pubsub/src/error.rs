@@ -216,7 +216,7 @@ pub(crate) fn is_the_end(error: &RedisError) -> bool {
 /// include the password.
 pub(crate) fn is_unknown_command(error: &RedisError) -> bool {
     error.kind() == ErrorKind::RESP3NotSupported
-        || error.detail().is_some_and(|detail| detail.starts_with("unknown command"))
+        || error.detail().is_some_and(|it| it.to_ascii_lowercase().starts_with("unknown command"))
 }
 
 /// What Redis said, in its own words. It may be no Redis at all: so on one line, and without

@@ -178,6 +178,18 @@ impl Link {
         }
     }
 
+    /// Returns when nothing has arrived for this long, from now on.
+    pub(crate) async fn silence(&self, length: Duration) {
+        let mut since = Instant::now();
+        loop {
+            sleep_until(since + length).await;
+            match self.0.signs.arrivals.last() {
+                last if last > since => since = last,
+                _ => return,
+            }
+        }
+    }
+
     async fn heartbeat(&self) -> Loss {
         loop {
             let alive = self.0.signs.arrivals.last();

@@ -88,6 +88,12 @@ impl Outages {
         }
     }
 
+    /// An attempt outside of an outage has succeeded, so the next failure is logged again.
+    pub(crate) fn succeeded(&mut self) {
+        self.reported.clear();
+        self.backoff.start_over();
+    }
+
     /// The connection is back, now to `address`. Returns how long it may have been lost, and how
     /// many attempts it took.
     pub(crate) fn end(&mut self, address: &str) -> (Duration, u32) {

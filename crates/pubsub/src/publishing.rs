@@ -44,38 +44,38 @@ pub(crate) struct Batch {
 /// The batches that wait to be sent.
 pub(crate) struct Queue {
     batches: UnboundedReceiver<Batch>,
-    stopped: oneshot::Receiver<()>,
+    closing: Closing,
 }
 
 impl Queue {
-    /// The next batches, up to a limit; none when the queue is stopped and empty.
+    /// The next batches, up to a limit. When closing begins the queue takes no more: what is in it
+    /// comes, then nothing.
     pub(crate) async fn next(&mut self) -> Vec<Batch> {
         let mut next = Vec::new();
         loop {
             tokio::select! {
                 biased;
-                _ = &mut self.stopped, if !self.batches.is_closed() => self.batches.close(),
+                () = self.closing.begins(), if !self.batches.is_closed() => self.batches.close(),
                 _ = self.batches.recv_many(&mut next, MOST_BATCHES) => return next,
             }
         }
     }
 }
 
-/// Runs a task that publishes what is queued. When `closing` begins the queue is stopped: what is in
-/// it can still be answered for a while.
+/// Runs a task that publishes what is queued. After `closing` begins, the task has a while to answer
+/// what is still in the queue.
 pub(crate) async fn publish_until<Publishing: Future<Output = ()>>(
     mut closing: Closing,
     batches: UnboundedReceiver<Batch>,
     publish: impl FnOnce(Queue) -> Publishing,
 ) {
-    let (stop, stopped) = oneshot::channel();
+    let queue = Queue { batches, closing: closing.clone() };
     let last_answers = async {
         closing.begins().await;
-        let _ = stop.send(());
         sleep(LAST_ANSWERS).await;
     };
     tokio::select! {
-        () = publish(Queue { batches, stopped }) => {}
+        () = publish(queue) => {}
         () = last_answers => {}
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::addresses::Addresses;
 use crate::answer::{Answer, ask_for_each};
-use crate::attempt::{Name, Reconnected, connect, connect_and_subscribe};
+use crate::attempt::{Name, Reconnected, connect, connect_and_subscribe, of_kind};
 use crate::error::{is_the_end, said};
 use crate::gate::Gate;
 use crate::inbox::{Bounds, Inbox};
@@ -110,7 +110,10 @@ impl Subscriptions {
                 let loss = tokio::select! {
                     loss = link.lost() => loss,
                     loss = Hearing::of(&link).lost() => loss,
-                    () = self.execute_commands(&link) => return,
+                    loss = self.execute_commands(&link) => match loss {
+                        Err(loss) => loss,
+                        Ok(()) => return,
+                    },
                 };
                 self.disconnected(loss);
             }
@@ -136,7 +139,7 @@ impl Subscriptions {
 
     /// Executes one command after the other, and tries again what Redis refused. Returns when
     /// nobody can ask for any more.
-    async fn execute_commands(&mut self, link: &Link) {
+    async fn execute_commands(&mut self, link: &Link) -> Result<(), Loss> {
         self.retry.start_over();
         let mut try_again_at = Instant::now() + self.retry.next_delay();
         loop {
@@ -152,10 +155,10 @@ impl Subscriptions {
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(command) => self.waiting.push_back(command),
-                    None => return,
+                    None => return Ok(()),
                 },
                 () = sleep_until(try_again_at), if !self.refused.is_empty() => {
-                    self.try_again(link).await;
+                    self.try_again(link).await?;
                     try_again_at = Instant::now() + self.retry.next_delay();
                 }
             }
@@ -174,10 +177,10 @@ impl Subscriptions {
     }
 
     async fn reconnect(&mut self) {
+        let mut delay = self.outages.next_delay();
         loop {
-            let delay = sleep(self.outages.next_delay());
             tokio::select! {
-                () = delay => {}
+                () = sleep(delay) => {}
                 () = self.unsubscribe_without_connection() => {}
             }
             let (wanted, mut addresses) = (self.wanted.clone(), self.addresses.clone());
@@ -191,13 +194,17 @@ impl Subscriptions {
             match result {
                 Ok(_) if wanted != self.wanted => {
                     // Unsubscribed from while it was subscribed to: the next attempt leaves it out.
+                    delay = Duration::ZERO;
                 }
                 Ok(reconnected) => {
                     self.addresses = addresses;
                     self.reconnected(reconnected);
                     return;
                 }
-                Err(error) => self.outages.failed(&error),
+                Err(error) => {
+                    self.outages.failed(&error);
+                    delay = self.outages.next_delay();
+                }
             }
         }
     }
@@ -253,17 +260,12 @@ impl Subscriptions {
     }
 
     /// Tries the refused names again, on the same connection.
-    async fn try_again(&mut self, link: &Link) {
+    async fn try_again(&mut self, link: &Link) -> Result<(), Loss> {
         let mut refused = Vec::new();
         for kind in [Kind::Channel, Kind::Pattern] {
-            let names: Vec<_> = self
-                .refused
-                .keys()
-                .filter(|name| name.0 == kind)
-                .map(|name| name.1.clone())
-                .collect();
-            // Where the connection is lost, it is noticed elsewhere.
-            let Ok(answers) = ask_for_each(link, kind.subscribe(), &names).await else { return };
+            let names = of_kind(kind, self.refused.keys());
+            // If this fails, an answer may still come, and would repeat a confirmation.
+            let answers = ask_for_each(link, kind.subscribe(), &names).await.map_err(Loss::now)?;
             for (name, answer) in names.into_iter().zip(answers) {
                 match answer {
                     Answer::Confirmed => {
@@ -277,6 +279,7 @@ impl Subscriptions {
         }
         let refused = self.newly_refused(refused);
         self.inbox.push_all(refused);
+        Ok(())
     }
 
     /// Remembers what is refused. Returns an event for each name and reason that was not reported
@@ -298,12 +301,8 @@ impl Subscriptions {
         let Some(link) = &self.link else { return };
         let goodbye = async {
             for kind in [Kind::Channel, Kind::Pattern] {
-                let names: Vec<_> = self
-                    .wanted
-                    .iter()
-                    .filter(|name| name.0 == kind && !self.refused.contains_key(*name))
-                    .map(|name| name.1.clone())
-                    .collect();
+                let is_refused = |name: &&Name| self.refused.contains_key(*name);
+                let names = of_kind(kind, self.wanted.iter().filter(|name| !is_refused(name)));
                 // The connection is closed next in any case.
                 if !names.is_empty() && link.unsubscribe(kind, &names).await.is_err() {
                     return;

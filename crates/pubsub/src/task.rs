@@ -11,6 +11,7 @@ pub(crate) struct Task {
 }
 
 /// The task's side.
+#[derive(Clone)]
 pub(crate) struct Closing(watch::Receiver<bool>);
 
 impl Closing {

@@ -34,6 +34,7 @@ async fn no_resp3() {
             "-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n",
             "it does not know HELLO",
         ),
+        ("-ERR Unknown command HELLO 3 AUTH user s3cret\r\n", "it does not know HELLO"),
     ] {
         let url = serve(move |asked| if asked.is("HELLO") { answer } else { "+OK\r\n" }.into());
         is_not_resp3(PubSub::connect(&url).await.err(), says);
@@ -131,6 +132,45 @@ async fn half_an_attempt_leaves_nothing_behind() {
             message(FAILING),
         ]
     );
+}
+
+/// The channel is refused, then given up, while the other one has no place yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_a_channel_that_was_given_up_is_not_reported() {
+    let asked_again = Arc::new(AtomicUsize::new(0));
+    let given_up = Arc::new(AtomicUsize::new(0));
+    let (asking, giving_up) = (asked_again.clone(), given_up.clone());
+    let url = serve(move |asked| match &asked.words[..] {
+        [hello, ..] if hello == "HELLO" => HELLO.to_vec(),
+        [ssubscribe, name] if asked.connection == 0 && ssubscribe == "SSUBSCRIBE" => {
+            confirmation("ssubscribe", name, 1)
+        }
+        [ssubscribe, name] if ssubscribe == "SSUBSCRIBE" && name == "a" => {
+            asking.fetch_add(1, Ordering::Relaxed);
+            b"-NOPERM not this channel\r\n".to_vec()
+        }
+        [ssubscribe, _] if ssubscribe == "SSUBSCRIBE" && giving_up.load(Ordering::Relaxed) == 0 => {
+            b"-LOADING not yet\r\n".to_vec()
+        }
+        [ssubscribe, name] if ssubscribe == "SSUBSCRIBE" => confirmation("ssubscribe", name, 1),
+        // Breaks the first connection.
+        _ if asked.connection == 0 => b"?\r\n".to_vec(),
+        _ => b"+PONG\r\n".to_vec(),
+    });
+    let pubsub = PubSub::builder(&url).sharded(true).connect().await.unwrap();
+    pubsub.subscribe(["a"]).await.unwrap();
+    pubsub.subscribe(["b"]).await.unwrap();
+    acceptance::eventually("a is refused", || asked_again.load(Ordering::Relaxed) > 0);
+    timeout(IN_TIME, pubsub.unsubscribe(["a"])).await.unwrap().unwrap();
+    given_up.store(1, Ordering::Relaxed);
+    let mut events = Vec::new();
+    while let Some(event) = pubsub.get_message(Duration::from_secs(3)).await {
+        events.push(event);
+    }
+    let [.., Event::Reconnected { .. }, Event::Subscribe { channel, .. }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(*channel, "b", "{events:?}");
 }
 
 /// The most memory that this process has had.

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 const TESTS: &[Test] = &[
     ("giving_up_a_refused_name_is_the_cure", || both(the_cure)),
     ("unsubscribing_in_an_outage_frees_a_subscribe_that_waits", || both(frees)),
+    ("a_subscribe_that_was_given_up_in_an_outage_is_left_out", || both(left_out)),
     ("one_refused_name_silences_no_other", || both(silences_no_other)),
     ("a_refused_pattern_silences_no_channel", patterns),
     ("all_names_are_refused", || both(all_refused)),
@@ -113,6 +114,22 @@ async fn frees(sharded: bool) {
     is_outage(&[Event::Disconnected { reason: String::new() }, next(&pubsub).await]);
     assert_eq!(next(&pubsub).await, subscribed("c", 1));
     assert_eq!(pubsub.get_message(Duration::ZERO).await, None);
+}
+
+async fn left_out(sharded: bool) {
+    let mut redis = redis();
+    let pubsub = subscriber(&redis, sharded, &["a"]).await;
+    redis.kill().unwrap();
+    assert!(matches!(next(&pubsub).await, Event::Disconnected { .. }));
+    let given_up = timeout(Duration::from_millis(50), pubsub.subscribe(["b"])).await;
+    assert!(given_up.is_err(), "{given_up:?}");
+    let (later, ()) = tokio::join!(pubsub.subscribe(["c"]), async {
+        redis.restart().unwrap();
+        told(&redis, "ACL SETUSER reader on nopass +@all allchannels");
+    });
+    later.unwrap();
+    assert_eq!(publish(&redis, sharded, "c", "x"), 1);
+    assert_eq!(publish(&redis, sharded, "b", "x"), 0);
 }
 
 /// Disconnected, reconnected, confirmations and refusals, messages; then tried again on the same

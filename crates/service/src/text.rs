@@ -1,7 +1,5 @@
 //! Names and numbers as they appear in a sentence.
 
-use std::fmt::{self, Display, Formatter};
-
 use pubsub::escape::escaped;
 
 /// `channel 'a'`, or `channels 'a', 'b'`.
@@ -17,20 +15,9 @@ pub fn quoted<Name: AsRef<[u8]>>(names: &[Name]) -> String {
 }
 
 /// `1 receiver`, or `2 receivers`.
-pub fn plural(count: u64, noun: &str) -> impl Display + '_ {
-    Plural { count, noun }
-}
-
-struct Plural<'a> {
-    count: u64,
-    noun: &'a str,
-}
-
-impl Display for Plural<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let s = if self.count == 1 { "" } else { "s" };
-        write!(f, "{} {}{s}", self.count, self.noun)
-    }
+pub fn plural(count: u64, noun: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{s}")
 }
 
 #[cfg(test)]
@@ -41,7 +28,7 @@ mod tests {
     fn sentences() {
         assert_eq!(channels(&["a"]), "channel 'a'");
         assert_eq!(channels(&["a", "b\n"]), r"channels 'a', 'b\n'");
-        assert_eq!(plural(0, "receiver").to_string(), "0 receivers");
-        assert_eq!(plural(1, "receiver").to_string(), "1 receiver");
+        assert_eq!(plural(0, "receiver"), "0 receivers");
+        assert_eq!(plural(1, "receiver"), "1 receiver");
     }
 }

@@ -22,16 +22,13 @@ pub(super) struct Nodes {
     /// The addresses that were given, and those that a node has named.
     addresses: Addresses,
     links: BTreeMap<String, Node>,
-    watching: JoinSet<(String, u64, Loss)>,
+    watching: JoinSet<(String, Loss)>,
     deliver: Deliver,
-    links_made: u64,
     /// Whether a node may be connected to that gets no messages from the others.
     pub(super) deaf_too: bool,
 }
 
 struct Node {
-    /// Differs from that of earlier links to the same node.
-    number: u64,
     address: Address,
     link: Link,
     gate: Arc<Gate>,
@@ -42,7 +39,7 @@ struct Node {
 impl Nodes {
     pub(super) fn new(addresses: Addresses, deliver: Deliver) -> Nodes {
         let (links, watching) = (BTreeMap::new(), JoinSet::new());
-        Nodes { addresses, links, watching, deliver, links_made: 0, deaf_too: true }
+        Nodes { addresses, links, watching, deliver, deaf_too: true }
     }
 
     pub(super) fn link(&self, name: &str) -> Option<Link> {
@@ -66,8 +63,6 @@ impl Nodes {
         if !self.deaf_too {
             Hearing::of(&link).check(address, deadline).await?;
         }
-        self.links_made += 1;
-        let number = self.links_made;
         let replica = link.role().is_replica();
         let watcher = self.watching.spawn({
             let (name, link) = (name.clone(), link.clone());
@@ -77,10 +72,10 @@ impl Nodes {
                     loss = demoted(&link), if !replica => loss,
                     loss = Hearing::of(&link).lost() => loss,
                 };
-                (name, number, loss)
+                (name, loss)
             }
         });
-        let node = Node { number, address: address.clone(), link, gate, replica, watcher };
+        let node = Node { address: address.clone(), link, gate, replica, watcher };
         self.links.insert(name.clone(), node);
         Ok(name)
     }
@@ -89,15 +84,18 @@ impl Nodes {
     /// channels of its shard.
     pub(super) async fn anybody(&mut self) -> Result<String, Error> {
         let mut replica = None;
-        let mut errors = Vec::new();
+        let (mut errors, mut failed) = (Vec::new(), Vec::new());
         for address in self.addresses.in_turn() {
             match self.connect(&address).await {
                 Ok(name) if self.is_replica(&name) => replica = replica.or(Some(name)),
                 Ok(name) => {
-                    self.addresses.begin_with(&name);
+                    self.addresses.begin_with(&name, &failed);
                     return Ok(name);
                 }
-                Err(error) => errors.push(error),
+                Err(error) => {
+                    failed.push(address.shown);
+                    errors.push(error);
+                }
             }
         }
         replica.ok_or_else(|| Error::none_of(errors))
@@ -147,9 +145,9 @@ impl Nodes {
     /// Waits for a lost node and removes it.
     pub(super) async fn lost(&mut self) -> (String, Loss) {
         loop {
-            match self.watching.join_next().await {
-                Some(Ok((name, number, loss)))
-                    if self.links.get(&name).is_some_and(|node| node.number == number) =>
+            match self.watching.join_next_with_id().await {
+                Some(Ok((id, (name, loss))))
+                    if self.links.get(&name).is_some_and(|node| node.watcher.id() == id) =>
                 {
                     self.give_up(&name);
                     return (name, loss);

@@ -82,7 +82,7 @@ impl ShardSubscriptions {
                 },
                 Answer::NoPermission(reason) => {
                     let error = refused([&channel], &reason);
-                    let names_it = |waiting: &Unfinished| waiting.names().contains(&channel);
+                    let names_it = |waiting: &Unfinished| waiting.command.names.contains(&channel);
                     while let Some(command) = self.give_back(names_it).await {
                         given_back.push((command, error.clone()));
                     }
@@ -117,14 +117,17 @@ impl ShardSubscriptions {
 
     /// All or nothing: the new channels of the first such request that is not answered yet are
     /// given up. Returns it, to be answered.
-    async fn give_back(&mut self, is_it: impl Fn(&Unfinished) -> bool) -> Option<Command> {
+    pub(super) async fn give_back(
+        &mut self,
+        is_it: impl Fn(&Unfinished) -> bool,
+    ) -> Option<Command> {
         let position = self.unfinished.iter().position(is_it)?;
         let Unfinished { command, new } = self.unfinished.remove(position);
         let mut given_up = Vec::new();
         for channel in new {
             // Another request may wait for it as well.
             let mut others = self.unfinished.iter_mut();
-            match others.find(|other| other.names().contains(&channel)) {
+            match others.find(|other| other.command.names.contains(&channel)) {
                 Some(other) => other.new.push(channel),
                 None => given_up.push(channel),
             }

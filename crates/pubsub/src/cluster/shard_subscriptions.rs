@@ -38,12 +38,6 @@ pub(super) struct Unfinished {
     pub(super) new: Vec<ByteString>,
 }
 
-impl Unfinished {
-    pub(super) fn names(&self) -> &[ByteString] {
-        &self.command.names
-    }
-}
-
 pub(crate) struct ShardSubscriptions {
     pub(super) nodes: Nodes,
     pub(super) events: Arc<ShardEvents>,
@@ -51,7 +45,7 @@ pub(crate) struct ShardSubscriptions {
     pub(super) channels: BTreeMap<ByteString, Place>,
     /// The reasons of refusals that the reader knows, and refusals that it does not know yet.
     known_refusals: BTreeSet<(ByteString, String)>,
-    new_refusals: Vec<Event>,
+    new_refusals: Vec<(ByteString, String)>,
     moved: mpsc::UnboundedReceiver<(String, ByteString)>,
     commands: mpsc::Receiver<Command>,
     pub(super) unfinished: Vec<Unfinished>,
@@ -152,8 +146,10 @@ impl ShardSubscriptions {
         let homeless = homeless.map(|(channel, _)| channel.clone()).collect();
         let result = self.place(homeless).await;
         self.last_attempt_failed = result.is_err();
-        if let Err(error) = result {
-            self.outages.failed(&error);
+        match result {
+            Err(error) => self.outages.failed(&error),
+            Ok(()) if !self.in_outage => self.outages.succeeded(),
+            Ok(()) => {}
         }
         self.look_for_losses();
     }
@@ -220,7 +216,7 @@ impl ShardSubscriptions {
         self.outages.silent = used.is_empty();
         let (gap, attempts) = self.outages.end(&used.join(", "));
         self.outages.silent = false;
-        let refused = std::mem::take(&mut self.new_refusals);
+        let refused = self.take_refusals();
         let is_placed =
             |channel: &ByteString| matches!(self.channels.get(channel), Some(Place::At(_)));
         self.events.reconnected(gap, attempts, is_placed, refused);
@@ -232,9 +228,17 @@ impl ShardSubscriptions {
     pub(super) fn is_refused(&mut self, channel: ByteString, reason: String) {
         if self.known_refusals.insert((channel.clone(), reason.clone())) {
             tracing::warn!("Redis refused SSUBSCRIBE '{channel}': {reason}");
-            self.new_refusals.push(Event::Refused { channel: channel.clone(), reason });
+            self.new_refusals.push((channel.clone(), reason));
         }
         self.channels.insert(channel, Place::Refused);
+    }
+
+    /// The refusals that the reader does not know yet, of channels that are still refused.
+    fn take_refusals(&mut self) -> Vec<Event> {
+        let new = std::mem::take(&mut self.new_refusals).into_iter();
+        new.filter(|(channel, _)| self.channels.get(channel) == Some(&Place::Refused))
+            .map(|(channel, reason)| Event::Refused { channel, reason })
+            .collect()
     }
 
     /// Whether there is something that may change without any sign of it.
@@ -251,21 +255,24 @@ impl ShardSubscriptions {
         let refused: Vec<_> = refused.map(|(channel, _)| channel.clone()).collect();
         // If a node can't be asked, the next time will show whether it is lost.
         let _ = self.place(refused).await;
-        let new = std::mem::take(&mut self.new_refusals);
+        let new = self.take_refusals();
         self.events.refused(new);
         self.look_for_primaries().await;
     }
 
     async fn execute(&mut self, command: Command) {
         if command.subscribe {
-            let is_new = |channel: &&ByteString| {
-                !matches!(self.channels.get(*channel), Some(Place::At(_) | Place::Nowhere))
-            };
+            // Otherwise calls that were given up would collect in a long outage.
+            while self.give_back(|waiting| waiting.command.answer.is_closed()).await.is_some() {}
             let mut new = Vec::new();
-            let unplaced: Vec<_> = command.names.iter().filter(is_new).cloned().collect();
-            for channel in unplaced {
-                if self.channels.insert(channel.clone(), Place::Nowhere).is_none() {
-                    new.push(channel);
+            for channel in &command.names {
+                match self.channels.get_mut(channel) {
+                    Some(Place::At(_) | Place::Nowhere) => {}
+                    Some(place) => *place = Place::Nowhere,
+                    None => {
+                        self.channels.insert(channel.clone(), Place::Nowhere);
+                        new.push(channel.clone());
+                    }
                 }
             }
             self.unfinished.push(Unfinished { command, new });
