@@ -134,6 +134,34 @@ async fn half_an_attempt_leaves_nothing_behind() {
     );
 }
 
+/// The answer comes 4 s after the question, and bytes come all the time.
+#[tokio::test]
+async fn waits_for_an_answer_behind_a_large_message() {
+    let payload = "x".repeat(12_000_000);
+    let message = format!(">3\r\n$8\r\nsmessage\r\n$1\r\na\r\n$12000000\r\n{payload}\r\n");
+    let url = serve(move |asked| match &asked.words[..] {
+        [hello, ..] if hello == "HELLO" => HELLO.to_vec(),
+        [_, name] if name == "b" => {
+            [message.as_bytes(), &confirmation("ssubscribe", name, 2)].concat()
+        }
+        [_, name] => confirmation("ssubscribe", name, 1),
+        _ => b"+PONG\r\n".to_vec(),
+    });
+    let pubsub = PubSub::builder(&url).sharded(true).connect().await.unwrap();
+    pubsub.subscribe(["a"]).await.unwrap();
+    timeout(2 * IN_TIME, pubsub.subscribe(["b"])).await.expect("it tries for ever").unwrap();
+    let mut events = Vec::new();
+    while let Some(event) = pubsub.get_message(Duration::ZERO).await {
+        events.push(event);
+    }
+    let expected = [
+        Event::Subscribe { channel: "a".into(), count: 1 },
+        Event::Message { channel: "a".into(), payload: payload.into() },
+        Event::Subscribe { channel: "b".into(), count: 2 },
+    ];
+    assert!(events == expected, "{} other events, of which {:?}", events.len(), events.last());
+}
+
 /// The channel is refused, then given up, while the other one has no place yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_of_a_channel_that_was_given_up_is_not_reported() {

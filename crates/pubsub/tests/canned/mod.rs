@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the server is told, and how to go on.
 pub(crate) struct Asked {
@@ -17,6 +18,9 @@ impl Asked {
         self.words[0] == command
     }
 }
+
+/// 3 MB a second.
+const PART: usize = 64 * 1024;
 
 /// The answer to HELLO of a Redis that has no replicas and no cluster.
 pub(crate) const HELLO: &[u8] = b"%3\r\n$5\r\nproto\r\n:3\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n\
@@ -59,7 +63,14 @@ fn talk(
             commands.read_exact(&mut word)?;
             words.push(String::from_utf8_lossy(&word[..word.len() - 2]).into_owned());
         }
-        stream.write_all(&answer(&Asked { connection, words }))?;
+        let answer = answer(&Asked { connection, words });
+        for part in answer.chunks(PART) {
+            stream.write_all(part)?;
+            // Over a slow network, only a large answer takes a while.
+            if part.len() == PART {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
     }
 }
 
