@@ -1,6 +1,7 @@
 use std::io::{self, Write};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
+use memchr::memchr2;
 use pubsub::escape::{is_dangerous, is_plain};
 use pubsub::{ByteString, Event};
 use serde::Serialize;
@@ -106,8 +107,8 @@ fn begin_field(out: &mut impl Write, key: &str, suffix: &str) -> io::Result<()> 
 
 fn string(out: &mut impl Write, text: &str) -> io::Result<()> {
     // Most texts need no escape. To see that is cheaper than what serde_json does.
-    let needs_no_escape = is_plain(text.as_bytes())
-        && text.bytes().fold(true, |none, byte| none & (byte != b'"') & (byte != b'\\'));
+    let needs_no_escape =
+        is_plain(text.as_bytes()) && memchr2(b'"', b'\\', text.as_bytes()).is_none();
     if !needs_no_escape {
         return Ok(text.serialize(&mut Serializer::with_formatter(out, SafeFormatter))?);
     }

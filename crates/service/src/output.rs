@@ -55,6 +55,12 @@ impl Write for Output {
         self.0.write(bytes).map_err(cannot_write)
     }
 
+    // The default would check after each of the many small writes how much was written.
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        BEHIND.store(true, Ordering::Relaxed);
+        self.0.write_all(bytes).map_err(cannot_write)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush().map_err(cannot_write)?;
         BEHIND.store(false, Ordering::Relaxed);
