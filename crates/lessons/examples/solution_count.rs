@@ -27,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
             }
             // From here on the counts may be too small. Say so, or nobody can trust them.
             Event::Disconnected { reason } => println!("The counts may be too small: {reason}"),
-            Event::Missed { count } => println!("The counts are too small by {count} in all."),
+            Event::Missed { count } => println!("The counts are too small by {count} more."),
             _ => {}
         }
     }
