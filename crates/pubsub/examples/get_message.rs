@@ -18,7 +18,7 @@ async fn main() -> anyhow::Result<()> {
         // Waits a second at most; `Duration::ZERO` would only look.
         match pubsub.get_message(Duration::from_secs(1)).await {
             Some(Event::Message { payload, .. }) => {
-                println!("Received: {}", String::from_utf8_lossy(&payload));
+                println!("Received: {payload}");
                 break;
             }
             // The confirmation, and whatever else is no message.
