@@ -83,7 +83,12 @@ impl Hearing {
         let (mut heard_at, mut deaf_before) = (Instant::now(), false);
         loop {
             sleep(PING_EVERY).await;
-            match self.deafness().await {
+            // Outside a cluster a replica may have become a primary meanwhile.
+            let role = match self.link.role() {
+                role @ Role::Node { .. } => Some(role),
+                _ => Role::ask(&mut self.link.connection()).await.ok(),
+            };
+            match self.deafness(role).await {
                 Some(reason) if deaf_before => return Loss { reason, since: heard_at },
                 Some(_) => deaf_before = true,
                 None => (heard_at, deaf_before) = (Instant::now(), false),
@@ -93,27 +98,30 @@ impl Hearing {
 
     /// Fails if the server is deaf, or has not said so by the `deadline`.
     pub(crate) async fn check(mut self, address: &Address, deadline: Instant) -> Result<(), Error> {
-        match timeout_at(deadline, self.deafness()).await {
+        let role = Some(self.link.role());
+        match timeout_at(deadline, self.deafness(role)).await {
             Ok(None) => Ok(()),
             Ok(Some(reason)) => Err(Error::Deaf { address: address.shown.clone(), reason }),
             Err(_) => Err(no_answer(address)),
         }
     }
 
-    /// Why the server gets no messages from the others, as far as it says so.
-    async fn deafness(&mut self) -> Option<String> {
-        if let Role::Node { .. } = self.link.role() {
-            let info = self.ask(redis::cmd("CLUSTER").arg("INFO")).await?;
-            return has_lost_its_cluster(text(&info)?)
-                .then(|| "it has lost sight of most of its cluster".to_owned());
+    /// Why a server with this role gets no messages from the others, as far as it says so.
+    async fn deafness(&mut self, role: Option<Role>) -> Option<String> {
+        match role? {
+            Role::Node { .. } => {
+                let info = self.ask(redis::cmd("CLUSTER").arg("INFO")).await?;
+                has_lost_its_cluster(text(&info)?)
+                    .then(|| "it has lost sight of most of its cluster".to_owned())
+            }
+            Role::Replica => {
+                let Value::Array(role) = self.ask(&redis::cmd("ROLE")).await? else { return None };
+                let [_slave, _host, _port, state, ..] = role.as_slice() else { return None };
+                let state = text(state)?;
+                (state != "connected").then(|| format!("a replica without its primary ({state})"))
+            }
+            Role::Primary | Role::Sentinel => None,
         }
-        if !Role::ask(&mut self.link.connection()).await.ok()?.is_replica() {
-            return None;
-        }
-        let Value::Array(role) = self.ask(&redis::cmd("ROLE")).await? else { return None };
-        let [_slave, _host, _port, state, ..] = role.as_slice() else { return None };
-        let state = text(state)?;
-        (state != "connected").then(|| format!("a replica without its primary ({state})"))
     }
 
     async fn ask(&mut self, command: &redis::Cmd) -> Option<Value> {
