@@ -203,7 +203,8 @@ impl PubSub {
     /// [`Event::Unsubscribe`]); no message of these channels comes after that.
     ///
     /// During an outage there is nobody to confirm: it returns at once, and the channels are left
-    /// out when the connection is back.
+    /// out when the connection is back. (With [`sharded`](PubSubBuilder::sharded) Pub/Sub it first
+    /// waits for the attempt that is running, 2 s for each node that does not answer.)
     ///
     /// # Errors
     ///
