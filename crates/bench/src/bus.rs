@@ -1,20 +1,17 @@
 //! The bus of a cluster: how often its nodes pass on a published message, plain and sharded, and
 //! the CPU that all nodes need for it.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::ops::Sub;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use local_redis::{LocalCluster, PATIENCE, Server};
+use redis::{Connection, Pipeline};
 
 use crate::messages::{CHANNEL, payload};
 use crate::paired::{in_turn, median, ratio};
-use crate::readers::Bench;
+use crate::programs::Bench;
 use crate::report::{Report, Table, factor, grouped, micros};
-use crate::resp::{Integers, command, connect, push};
 
 /// Primaries and replicas. A single node, which uses no bus, comes first.
 const CLUSTERS: [(usize, usize); 4] = [(1, 0), (3, 0), (6, 0), (3, 3)];
@@ -24,8 +21,7 @@ const SIZE: usize = 64;
 /// a node would cost CPU too.
 const BATCH: usize = 100;
 
-/// What the nodes have counted, added up.
-#[derive(Clone, Copy, PartialEq)]
+/// What all nodes have counted together, or their share for one message.
 struct Counted {
     /// Published messages that came over the bus.
     received: f64,
@@ -33,27 +29,16 @@ struct Counted {
     cpu: f64,
 }
 
-impl Sub for Counted {
-    type Output = Counted;
-
-    fn sub(self, before: Counted) -> Counted {
-        Counted { received: self.received - before.received, cpu: self.cpu - before.cpu }
-    }
-}
-
 pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let batches = bench.pick(500, 2);
-    let count = batches * BATCH;
-    let title = format!("Cluster: {} messages of {SIZE} bytes", grouped(count as u64));
-    let header = ["", "sent on the bus", "CPU of all nodes", "× one node"];
-    let mut table = Table::new(&header);
+    let title = format!("Cluster: {} messages of {SIZE} bytes", grouped((batches * BATCH) as u64));
+    let mut table = Table::new(&["", "sent on the bus", "CPU of all nodes", "× one node"]);
     if let Server::StandIn(_) = bench.server {
         table.missing("cluster", "there is no redis-server or valkey-server on the PATH");
         report.table("bus", &title, table);
         return Ok(());
     }
     eprintln!("{title}: starting the nodes ...");
-    let mut contestants = Vec::new();
     let mut clusters = Vec::new();
     for (primaries, replicas) in bench.pick(CLUSTERS.to_vec(), vec![CLUSTERS[0], CLUSTERS[3]]) {
         let name = match (primaries, replicas) {
@@ -61,19 +46,20 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
             (_, 0) => format!("{primaries} primaries"),
             _ => format!("{primaries} primaries, {replicas} replicas"),
         };
-        contestants.extend([false, true].map(|sharded| (clusters.len(), name.clone(), sharded)));
-        clusters.push(LocalCluster::start(primaries, replicas)?);
+        clusters.push((name, LocalCluster::start(primaries, replicas)?));
     }
-    let runs = in_turn(&title, bench.pick(5, 1), &contestants, |(cluster, _, sharded)| {
-        cost(&mut clusters[*cluster], *sharded, batches)
+    let both = |(name, cluster)| [(name, cluster, "plain"), (name, cluster, "sharded")];
+    let contestants = clusters.iter().map(|(name, cluster)| (name, cluster)).flat_map(both);
+    let runs = in_turn(&title, bench.pick(5, 1), contestants.collect(), |(_, cluster, way)| {
+        cost(cluster, *way == "sharded", batches)
     })?;
-    for ((_, name, sharded), each) in &runs {
-        let way = if *sharded { "sharded" } else { "plain" };
+    for (row, ((name, _, way), each)) in runs.iter().enumerate() {
         table.row([
             format!("{name}: {way}"),
             factor(median(each.iter().map(|run| run.received))),
             micros(median(each.iter().map(|run| run.cpu))),
-            factor(ratio(each, &runs[usize::from(*sharded)].1, |run| run.cpu)),
+            // The first two rows are one node: plain, and sharded.
+            factor(ratio(each, &runs[row % 2].1, |run| run.cpu)),
         ]);
     }
     report.table("bus", &title, table);
@@ -81,24 +67,26 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
 }
 
 /// What one message costs all nodes.
-fn cost(cluster: &mut LocalCluster, sharded: bool, batches: usize) -> anyhow::Result<Counted> {
+fn cost(cluster: &LocalCluster, sharded: bool, batches: usize) -> anyhow::Result<Counted> {
     let (takes, delivers) = match sharded {
         // Two different nodes, if there are two, so that the message uses the bus.
         false => (0, 1 % cluster.size()),
         true => {
-            let owner = cluster.owner(CHANNEL)?.context("no node owns the channel")?;
+            let owner = cluster.owner(CHANNEL.channel)?.context("no node owns the channel")?;
             (owner, owner)
         }
     };
-    let mut load =
-        Load::connect(sharded, cluster.node(takes).port(), cluster.node(delivers).port())?;
+    let mut load = Load::connect(sharded, &cluster.url(takes), &cluster.url(delivers))?;
     // The first messages make the nodes allocate their buffers.
     load.publish(1)?;
     let before = settled(cluster)?;
     load.publish(batches)?;
-    let spent = settled(cluster)? - before;
-    let each = (batches * BATCH) as f64;
-    Ok(Counted { received: spent.received / each, cpu: spent.cpu / each })
+    let after = settled(cluster)?;
+    let each = |after, before| (after - before) / (batches * BATCH) as f64;
+    Ok(Counted {
+        received: each(after.received, before.received),
+        cpu: each(after.cpu, before.cpu),
+    })
 }
 
 /// Waits until nothing more arrives over the bus. (Not for as many as were sent: Valkey counted
@@ -141,56 +129,41 @@ fn field(info: &str, name: &str) -> Option<f64> {
 
 /// A publisher and a subscriber.
 struct Load {
-    publisher: TcpStream,
-    subscriber: TcpStream,
-    /// A batch, as it is published and as it is received.
-    commands: Vec<u8>,
-    messages: Vec<u8>,
+    publisher: Connection,
+    subscriber: Connection,
+    batch: Pipeline,
+    message: [String; 3],
 }
 
 impl Load {
-    fn connect(sharded: bool, takes: u16, delivers: u16) -> anyhow::Result<Load> {
-        let [publish, subscribe, message]: [&[u8]; 3] = match sharded {
-            false => [b"PUBLISH", b"SUBSCRIBE", b"message"],
-            true => [b"SPUBLISH", b"SSUBSCRIBE", b"smessage"],
+    fn connect(sharded: bool, takes: &str, delivers: &str) -> anyhow::Result<Load> {
+        let [publish, subscribe, message] = match sharded {
+            false => ["PUBLISH", "SUBSCRIBE", "message"],
+            true => ["SPUBLISH", "SSUBSCRIBE", "smessage"],
         };
-        let (channel, payload) = (CHANNEL.as_bytes(), payload(0, SIZE));
-        let (publisher, mut subscriber) = (connect(takes)?, connect(delivers)?);
+        let publisher = redis::Client::open(takes)?.get_connection()?;
+        let mut subscriber = redis::Client::open(delivers)?.get_connection()?;
         publisher.set_read_timeout(Some(PATIENCE))?;
         subscriber.set_read_timeout(Some(PATIENCE))?;
-        let mut sent = Vec::new();
-        command(&mut sent, &[subscribe, channel]);
-        subscriber.write_all(&sent)?;
-        let (mut answer, mut byte) = (Vec::new(), [0]);
-        while push(&answer)?.is_none() {
-            subscriber.read_exact(&mut byte)?;
-            answer.push(byte[0]);
+        redis::cmd(subscribe).arg(CHANNEL.channel).exec(&mut subscriber)?;
+        let payload = payload(0, SIZE);
+        let mut batch = Pipeline::with_capacity(BATCH);
+        for _ in 0..BATCH {
+            batch.cmd(publish).arg(CHANNEL.channel).arg(&payload);
         }
-        let batch = |words: &[&[u8]]| {
-            let mut one = Vec::new();
-            command(&mut one, words);
-            one.repeat(BATCH)
-        };
-        let commands = batch(&[publish, channel, payload.as_bytes()]);
-        // Redis encodes a push (in RESP2) in the same way as a command.
-        let messages = batch(&[message, channel, payload.as_bytes()]);
-        Ok(Load { publisher, subscriber, commands, messages })
+        let message = [message.to_owned(), CHANNEL.channel.to_owned(), payload];
+        Ok(Load { publisher, subscriber, batch, message })
     }
 
     /// Publishes, and returns when the subscriber has everything.
     fn publish(&mut self, batches: usize) -> anyhow::Result<()> {
-        let mut answer = [0; 4096];
-        let mut received = vec![0; self.messages.len()];
         for _ in 0..batches {
-            self.publisher.write_all(&self.commands)?;
-            let mut answers = Integers::default();
-            while answers.count < BATCH as u64 {
-                let read = self.publisher.read(&mut answer)?;
-                ensure!(read > 0, "Redis closed the connection");
-                answers.read(&answer[..read])?;
+            self.batch.exec(&mut self.publisher)?;
+            for _ in 0..BATCH {
+                let received = self.subscriber.recv_response().context("messages are missing")?;
+                let received: [String; 3] = redis::from_redis_value(received)?;
+                ensure!(received == self.message, "received a message that was not published");
             }
-            self.subscriber.read_exact(&mut received).context("messages are missing")?;
-            ensure!(received == self.messages, "received messages that were not published");
         }
         Ok(())
     }

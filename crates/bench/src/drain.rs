@@ -6,16 +6,16 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
+use acceptance::connection;
 use anyhow::{anyhow, ensure};
 
 use crate::chart::Dots;
-use crate::messages::{self, Kind, payload};
+use crate::messages::{self, CHANNEL, Kind, PATTERN, payload};
 use crate::paired::{in_turn, median, ratio};
 use crate::process::Measured;
+use crate::programs::{Bench, Format, Program, file, rivals};
 use crate::raw;
-use crate::readers::{Bench, Reader, rivals};
 use crate::report::{Limit, Report, Table, factor, grouped, micros};
-use crate::resp::Client;
 use crate::start::wait_until_subscribed;
 
 /// If a reader prints nothing for so long after the last message was published, the rest is lost.
@@ -26,12 +26,12 @@ const CHECK: Duration = Duration::from_micros(500);
 
 /// Messages and bytes: kept smaller than the memory of a small machine.
 const DRAINS: [(Kind, u64, usize); 6] = [
-    (Kind::Channel, 300_000, 64),
-    (Kind::Channel, 300_000, 16),
-    (Kind::Channel, 100_000, 1024),
-    (Kind::Channel, LARGEST, 1024),
-    (Kind::Pattern, 300_000, 64),
-    (Kind::Pattern, 300_000, 16),
+    (CHANNEL, 300_000, 64),
+    (CHANNEL, 300_000, 16),
+    (CHANNEL, 100_000, 1024),
+    (CHANNEL, LARGEST, 1024),
+    (PATTERN, 300_000, 64),
+    (PATTERN, 300_000, 16),
 ];
 
 /// Only for the raw reader and the services: the others would take too long.
@@ -49,20 +49,21 @@ pub(crate) struct Drained {
     pub wall: f64,
     /// Of the reader, without its start, in seconds per message.
     pub cpu: f64,
-    /// In bytes, where it is known.
-    pub peak_memory: Option<u64>,
+    /// In MiB, where it is known.
+    pub peak_memory: Option<f64>,
     pub lost: u64,
 }
 
 impl Drain {
-    /// Drains with one reader.
-    pub(crate) fn run(self, bench: &Bench, reader: &Reader) -> anyhow::Result<Drained> {
-        let Drain { kind, count, size } = self;
+    /// Drains with one reader, which gets its share of the messages.
+    pub(crate) fn run(self, bench: &Bench, reader: &Program) -> anyhow::Result<Drained> {
+        let Drain { kind, size, .. } = self;
+        let count = self.share(reader);
         let start = || -> anyhow::Result<_> {
             let redis = bench.redis()?;
-            let (file, printed) = bench.file()?;
-            let process = Measured::start(&mut bench.command(reader, kind, &redis)?, file)?;
-            wait_until_subscribed(&mut Client::connect(redis.port())?, kind)?;
+            let (file, printed) = file()?;
+            let process = Measured::start(reader.command(&redis, count)?, file)?;
+            wait_until_subscribed(&mut connection(&redis), kind)?;
             Ok((redis, process, printed))
         };
         let (idle_redis, idle, _) = start()?;
@@ -71,20 +72,24 @@ impl Drain {
 
         let (redis, process, printed) = start()?;
         let port = redis.port();
-        let published = spawn(move || raw::publish(port, kind.channel(), count, size));
+        let published = spawn(move || raw::publish(port, kind.channel, count, size));
         let end = wait_for(&printed, &payload(count - 1, size), || published.is_finished())?;
         let (start, receivers) =
             published.join().map_err(|_| anyhow!("the publisher panicked"))??;
         ensure!(receivers == count, "Redis counted {receivers} receivers instead of {count}");
 
         let peak_memory = process.peak_memory();
-        let cpu = process.kill()?.cpu.saturating_sub(start_cpu);
+        let cpu = (process.kill()?.cpu - start_cpu).max(0.0);
         Ok(Drained {
             wall: (end - start).as_secs_f64() / count as f64,
-            cpu: cpu.as_secs_f64() / count as f64,
+            cpu: cpu / count as f64,
             peak_memory,
             lost: count - count_messages(printed, size)?,
         })
+    }
+
+    fn share(self, reader: &Program) -> u64 {
+        (self.count / reader.share).max(1)
     }
 }
 
@@ -138,13 +143,13 @@ fn count_messages(mut output: impl Read + Seek, size: usize) -> anyhow::Result<u
 
 pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     for (kind, count, size) in DRAINS {
-        let mut readers = bench.readers(kind);
-        match (kind, count) {
-            (Kind::Channel, LARGEST) => readers.truncate(3),
-            (Kind::Channel, _) => readers.extend(rivals()?),
-            (Kind::Pattern, _) => {}
+        let mut readers = bench.readers(kind)?;
+        match count {
+            LARGEST => readers.truncate(3),
+            _ if kind == CHANNEL => readers.extend(rivals()),
+            _ => {}
         }
-        compare(bench, report, Drain { kind, count: count / bench.pick(1, 300), size }, &readers)?;
+        compare(bench, report, Drain { kind, count: count / bench.pick(1, 300), size }, readers)?;
     }
     Ok(())
 }
@@ -153,57 +158,52 @@ fn compare(
     bench: &Bench,
     report: &mut Report,
     drain: Drain,
-    readers: &[Reader],
+    readers: Vec<Program>,
 ) -> anyhow::Result<()> {
     let Drain { kind, count, size } = drain;
     let rounds = bench.pick(if size == 64 { 7 } else { 5 }, 1);
-    let title = format!("Drain: {} messages of {size} bytes, {}", grouped(count), kind.name());
-    let runs = in_turn(&title, rounds, readers, |reader| {
-        Drain { count: reader.share_of(count), ..drain }.run(bench, reader)
-    })?;
-
+    let title = format!("Drain: {} messages of {size} bytes, {}", grouped(count), kind.name);
     let header = ["", "wall a message", "× raw", "CPU a message", "× raw", "lost"];
     let mut table = Table::new(&header);
+    let readers = table.without_missing(readers);
+    let runs = in_turn(&title, rounds, readers, |reader| drain.run(bench, reader))?;
+
     let raw = &runs[0].1;
     for (reader, runs) in &runs {
         let lost: u64 = runs.iter().map(|run| run.lost).sum();
         // A time without all messages is not comparable.
         let complete = |figure: Option<f64>| figure.filter(|_| lost == 0);
-        let (wall, cpu) = (ratio(runs, raw, |run| run.wall), ratio(runs, raw, |run| run.cpu));
+        let wall = complete(ratio(runs, raw, |run| run.wall));
+        let cpu = complete(ratio(runs, raw, |run| run.cpu));
         table.row([
             reader.name_with_share(),
             micros(complete(median(runs.iter().map(|run| run.wall)))),
-            factor(complete(wall)),
+            factor(wall),
             micros(complete(median(runs.iter().map(|run| run.cpu)))),
-            factor(complete(cpu)),
-            match reader.share_of(count) * rounds as u64 {
+            factor(cpu),
+            match drain.share(reader) * rounds as u64 {
                 _ if lost == 0 => "0".to_owned(),
                 all => format!("{} of {}", grouped(lost), grouped(all)),
             },
         ]);
-        let mut target = |figure, ratio: Option<f64>, limit| {
-            let name = format!("drain, {} × {size} bytes, {reader}: {figure}", grouped(count));
-            let measured = if lost == 0 { ratio } else { Some(f64::INFINITY) };
-            report.target(name, Limit::AtMost(limit), "× raw reader", measured);
+        let limits = match (reader.format, size) {
+            (None, _) => [None, None],
+            (Some(Format::Text), 64) => [Some(1.15), Some(2.5)],
+            (Some(Format::Json), 64) => [Some(1.15), Some(3.0)],
+            (_, 16) => [None, Some(4.0)],
+            _ => [Some(1.15), None],
         };
-        match (reader, size) {
-            (Reader::Text(_) | Reader::Json(_), 64) => {
-                target("wall", wall, 1.15);
-                target("CPU", cpu, if let Reader::Text(_) = reader { 2.5 } else { 3.0 });
-            }
-            (Reader::Text(_) | Reader::Json(_), 16) => target("CPU", cpu, 4.0),
-            (Reader::Text(_) | Reader::Json(_), _) => target("wall", wall, 1.15),
-            _ => {}
+        for ((figure, ratio), limit) in [("wall", wall), ("CPU", cpu)].into_iter().zip(limits) {
+            let Some(limit) = limit else { continue };
+            let what =
+                format!("drain, {} × {size} bytes, {}: {figure}", grouped(count), reader.name);
+            let measured = if lost == 0 { ratio } else { Some(f64::INFINITY) };
+            report.target(what, Limit::AtMost(limit), "× raw reader", measured);
         }
-        if (kind, size) == (Kind::Channel, 64) {
-            report.dots.push(Dots {
-                name: reader.to_string().replace('`', ""),
-                ratios: complete(wall).zip(complete(cpu)),
-            });
+        if (kind, size) == (CHANNEL, 64) {
+            let name = reader.name.replace('`', "");
+            report.dots.push(Dots { name, ratios: wall.zip(cpu) });
         }
-    }
-    if kind == Kind::Channel && readers.len() > 3 {
-        bench.list_missing(&mut table);
     }
     report.table("drain", &title, table);
     Ok(())

@@ -10,11 +10,10 @@ mod memory;
 mod messages;
 mod paired;
 mod process;
+mod programs;
 mod publish;
 mod raw;
-mod readers;
 mod report;
-mod resp;
 mod start;
 
 use std::path::Path;
@@ -22,7 +21,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use readers::Bench;
+use programs::Bench;
 use report::Report;
 
 /// Measures the services beside other programs, and prints tables
@@ -102,7 +101,7 @@ fn run(args: &Args, target_tmpdir: &str) -> anyhow::Result<()> {
         let text = std::fs::read_to_string(&page)
             .with_context(|| format!("cannot read {}", page.display()))?;
         // A run that saves nothing makes both too, so that a quick run finds mistakes in them.
-        for (path, text) in [(page, report.fill(&text)?), (svg, chart::svg(&report.dots)?)] {
+        for (path, text) in [(page, report.fill(&text)?), (svg, chart::svg(&report.dots))] {
             if args.save {
                 std::fs::write(&path, text)
                     .with_context(|| format!("cannot write {}", path.display()))?;
