@@ -6,28 +6,25 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use local_redis::{LocalCluster, PATIENCE, Server};
-use redis::{Connection, Pipeline};
 
 use crate::messages::{CHANNEL, payload};
 use crate::paired::{in_turn, median, ratio};
 use crate::programs::Bench;
 use crate::report::{Report, Table, factor, grouped, micros};
 
-/// Primaries and replicas. A single node, which uses no bus, comes first.
-const CLUSTERS: [(usize, usize); 4] = [(1, 0), (3, 0), (6, 0), (3, 3)];
+/// Primaries and replicas. A single node, which uses no bus, comes first. A quick run takes the
+/// first and the last.
+const CLUSTERS: [(&str, usize, usize); 4] = [
+    ("one node", 1, 0),
+    ("3 primaries", 3, 0),
+    ("6 primaries", 6, 0),
+    ("3 primaries, 3 replicas", 3, 3),
+];
 const SIZE: usize = 64;
 
 /// Messages published together. The next ones follow when the subscriber has these: a backlog in
 /// a node would cost CPU too.
 const BATCH: usize = 100;
-
-/// What all nodes have counted together, or their share for one message.
-struct Counted {
-    /// Published messages that came over the bus.
-    received: f64,
-    /// In seconds.
-    cpu: f64,
-}
 
 pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let batches = bench.pick(500, 2);
@@ -40,64 +37,79 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     }
     eprintln!("{title}: starting the nodes ...");
     let mut clusters = Vec::new();
-    for (primaries, replicas) in bench.pick(CLUSTERS.to_vec(), vec![CLUSTERS[0], CLUSTERS[3]]) {
-        let name = match (primaries, replicas) {
-            (1, _) => "one node".to_owned(),
-            (_, 0) => format!("{primaries} primaries"),
-            _ => format!("{primaries} primaries, {replicas} replicas"),
-        };
+    for (name, primaries, replicas) in CLUSTERS.into_iter().step_by(bench.pick(1, 3)) {
         clusters.push((name, LocalCluster::start(primaries, replicas)?));
     }
-    let both = |(name, cluster)| [(name, cluster, "plain"), (name, cluster, "sharded")];
-    let contestants = clusters.iter().map(|(name, cluster)| (name, cluster)).flat_map(both);
-    let runs = in_turn(&title, bench.pick(5, 1), contestants.collect(), |(_, cluster, way)| {
+    let both = clusters.iter().flat_map(|it| [(it, "plain"), (it, "sharded")]).collect();
+    let runs = in_turn(&title, bench.pick(5, 1), both, |((_, cluster), way)| {
         cost(cluster, *way == "sharded", batches)
     })?;
-    for (row, ((name, _, way), each)) in runs.iter().enumerate() {
+    for (row, (((name, _), way), each)) in runs.iter().enumerate() {
         table.row([
             format!("{name}: {way}"),
-            factor(median(each.iter().map(|run| run.received))),
-            micros(median(each.iter().map(|run| run.cpu))),
+            factor(median(each.iter().map(|(received, _)| *received))),
+            micros(median(each.iter().map(|(_, cpu)| *cpu))),
             // The first two rows are one node: plain, and sharded.
-            factor(ratio(each, &runs[row % 2].1, |run| run.cpu)),
+            factor(ratio(each, &runs[row % 2].1, |(_, cpu)| *cpu)),
         ]);
     }
     report.table("bus", &title, table);
     Ok(())
 }
 
-/// What one message costs all nodes.
-fn cost(cluster: &LocalCluster, sharded: bool, batches: usize) -> anyhow::Result<Counted> {
+/// How often one message is sent on the bus, and the CPU of all nodes for it in seconds.
+fn cost(cluster: &LocalCluster, sharded: bool, batches: usize) -> anyhow::Result<(f64, f64)> {
+    let (channel, payload) = (CHANNEL.channel, payload(0, SIZE));
+    let [publish, subscribe, message] = match sharded {
+        false => ["PUBLISH", "SUBSCRIBE", "message"],
+        true => ["SPUBLISH", "SSUBSCRIBE", "smessage"],
+    };
     let (takes, delivers) = match sharded {
         // Two different nodes, if there are two, so that the message uses the bus.
         false => (0, 1 % cluster.size()),
         true => {
-            let owner = cluster.owner(CHANNEL.channel)?.context("no node owns the channel")?;
+            let owner = cluster.owner(channel)?.context("no node owns the channel")?;
             (owner, owner)
         }
     };
-    let mut load = Load::connect(sharded, &cluster.url(takes), &cluster.url(delivers))?;
+    let connection = |node| -> anyhow::Result<_> {
+        let connection = redis::Client::open(cluster.url(node))?.get_connection()?;
+        connection.set_read_timeout(Some(PATIENCE))?;
+        Ok(connection)
+    };
+    let (mut publisher, mut subscriber) = (connection(takes)?, connection(delivers)?);
+    redis::cmd(subscribe).arg(channel).exec(&mut subscriber)?;
+    let mut batch = redis::pipe();
+    for _ in 0..BATCH {
+        batch.cmd(publish).arg(channel).arg(&payload);
+    }
+    let mut publish = |batches| -> anyhow::Result<(f64, f64)> {
+        for _ in 0..batches {
+            batch.exec(&mut publisher)?;
+            for _ in 0..BATCH {
+                let received = subscriber.recv_response().context("messages are missing")?;
+                let received: [String; 3] = redis::from_redis_value(received)?;
+                ensure!(received == [message, channel, &payload], "received {received:?}");
+            }
+        }
+        settled(cluster)
+    };
     // The first messages make the nodes allocate their buffers.
-    load.publish(1)?;
-    let before = settled(cluster)?;
-    load.publish(batches)?;
-    let after = settled(cluster)?;
-    let each = |after, before| (after - before) / (batches * BATCH) as f64;
-    Ok(Counted {
-        received: each(after.received, before.received),
-        cpu: each(after.cpu, before.cpu),
-    })
+    let before = publish(1)?;
+    let after = publish(batches)?;
+    let each = |after: f64, before: f64| (after - before) / (batches * BATCH) as f64;
+    Ok((each(after.0, before.0), each(after.1, before.1)))
 }
 
 /// Waits until nothing more arrives over the bus. (Not for as many as were sent: Valkey counted
 /// its light messages only where they arrive, at first.)
-fn settled(cluster: &LocalCluster) -> anyhow::Result<Counted> {
+fn settled(cluster: &LocalCluster) -> anyhow::Result<(f64, f64)> {
     let deadline = Instant::now() + PATIENCE;
     let mut before = counted(cluster)?;
     loop {
         sleep(Duration::from_millis(50));
         let now = counted(cluster)?;
-        if now.received == before.received {
+        if now.0 == before.0 {
             return Ok(now);
         }
         ensure!(Instant::now() < deadline, "messages still arrive over the bus");
@@ -105,68 +117,26 @@ fn settled(cluster: &LocalCluster) -> anyhow::Result<Counted> {
     }
 }
 
-fn counted(cluster: &LocalCluster) -> anyhow::Result<Counted> {
-    let mut sum = Counted { received: 0.0, cpu: 0.0 };
+/// All messages that arrived over the bus so far, and all CPU in seconds.
+fn counted(cluster: &LocalCluster) -> anyhow::Result<(f64, f64)> {
+    let (mut received, mut cpu) = (0.0, 0.0);
     for node in 0..cluster.size() {
-        let bus = cluster.ask(node, "CLUSTER INFO")?;
-        let cpu = cluster.ask(node, "INFO cpu")?;
+        let info = cluster.ask(node, "CLUSTER INFO")? + &cluster.ask(node, "INFO cpu")?;
         for kind in ["publish", "publishshard"] {
             let name = format!("cluster_stats_messages_{kind}_received");
             // Redis omits counters that are zero.
-            sum.received += field(&bus, &name).unwrap_or_default();
+            received += field(&info, &name).unwrap_or_default();
         }
         for name in ["used_cpu_user", "used_cpu_sys"] {
-            sum.cpu += field(&cpu, name).with_context(|| format!("INFO has no {name}"))?;
+            cpu += field(&info, name).with_context(|| format!("INFO has no {name}"))?;
         }
     }
-    Ok(sum)
+    Ok((received, cpu))
 }
 
 /// The number in a line of `INFO` or `CLUSTER INFO`.
 fn field(info: &str, name: &str) -> Option<f64> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.parse().ok())
-}
-
-/// A publisher and a subscriber.
-struct Load {
-    publisher: Connection,
-    subscriber: Connection,
-    batch: Pipeline,
-    message: [String; 3],
-}
-
-impl Load {
-    fn connect(sharded: bool, takes: &str, delivers: &str) -> anyhow::Result<Load> {
-        let [publish, subscribe, message] = match sharded {
-            false => ["PUBLISH", "SUBSCRIBE", "message"],
-            true => ["SPUBLISH", "SSUBSCRIBE", "smessage"],
-        };
-        let publisher = redis::Client::open(takes)?.get_connection()?;
-        let mut subscriber = redis::Client::open(delivers)?.get_connection()?;
-        publisher.set_read_timeout(Some(PATIENCE))?;
-        subscriber.set_read_timeout(Some(PATIENCE))?;
-        redis::cmd(subscribe).arg(CHANNEL.channel).exec(&mut subscriber)?;
-        let payload = payload(0, SIZE);
-        let mut batch = Pipeline::with_capacity(BATCH);
-        for _ in 0..BATCH {
-            batch.cmd(publish).arg(CHANNEL.channel).arg(&payload);
-        }
-        let message = [message.to_owned(), CHANNEL.channel.to_owned(), payload];
-        Ok(Load { publisher, subscriber, batch, message })
-    }
-
-    /// Publishes, and returns when the subscriber has everything.
-    fn publish(&mut self, batches: usize) -> anyhow::Result<()> {
-        for _ in 0..batches {
-            self.batch.exec(&mut self.publisher)?;
-            for _ in 0..BATCH {
-                let received = self.subscriber.recv_response().context("messages are missing")?;
-                let received: [String; 3] = redis::from_redis_value(received)?;
-                ensure!(received == self.message, "received a message that was not published");
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

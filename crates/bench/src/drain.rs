@@ -2,21 +2,19 @@
 //! the last one.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::FileExt;
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
-use acceptance::connection;
 use anyhow::{anyhow, ensure};
 
 use crate::chart::Dots;
 use crate::messages::{self, CHANNEL, Kind, PATTERN, payload};
 use crate::paired::{in_turn, median, ratio};
-use crate::process::Measured;
-use crate::programs::{Bench, Format, Program, file, rivals};
+use crate::programs::{Bench, Format, Program, Subscribed, file, rivals};
 use crate::raw;
 use crate::report::{Limit, Report, Table, factor, grouped, micros};
-use crate::start::wait_until_subscribed;
 
 /// If a reader prints nothing for so long after the last message was published, the rest is lost.
 const GIVE_UP: Duration = Duration::from_secs(5);
@@ -37,13 +35,6 @@ const DRAINS: [(Kind, u64, usize); 6] = [
 /// Only for the raw reader and the services: the others would take too long.
 const LARGEST: u64 = 500_000;
 
-#[derive(Clone, Copy)]
-pub(crate) struct Drain {
-    pub kind: Kind,
-    pub count: u64,
-    pub size: usize,
-}
-
 pub(crate) struct Drained {
     /// From the first byte published to the last line printed, in seconds per message.
     pub wall: f64,
@@ -51,66 +42,60 @@ pub(crate) struct Drained {
     pub cpu: f64,
     /// In MiB, where it is known.
     pub peak_memory: Option<f64>,
+    /// The reader's share of the messages.
+    pub count: u64,
     pub lost: u64,
 }
 
-impl Drain {
-    /// Drains with one reader, which gets its share of the messages.
-    pub(crate) fn run(self, bench: &Bench, reader: &Program) -> anyhow::Result<Drained> {
-        let Drain { kind, size, .. } = self;
-        let count = self.share(reader);
-        let start = || -> anyhow::Result<_> {
-            let redis = bench.redis()?;
-            let (file, printed) = file()?;
-            let process = Measured::start(reader.command(&redis, count)?, file)?;
-            wait_until_subscribed(&mut connection(&redis), kind)?;
-            Ok((redis, process, printed))
-        };
-        let (idle_redis, idle, _) = start()?;
-        let start_cpu = idle.kill()?.cpu;
-        drop(idle_redis);
+/// Drains with one reader, which gets its share of the messages.
+pub(crate) fn drain(
+    bench: &Bench,
+    reader: &Program,
+    channel: &'static str,
+    count: u64,
+    size: usize,
+) -> anyhow::Result<Drained> {
+    let count = (count / reader.share).max(1);
+    let idle = bench.subscribe(reader, file()?.0)?;
+    let start_cpu = idle.running.kill()?.cpu;
+    drop(idle.redis);
 
-        let (redis, process, printed) = start()?;
-        let port = redis.port();
-        let published = spawn(move || raw::publish(port, kind.channel, count, size));
-        let end = wait_for(&printed, &payload(count - 1, size), || published.is_finished())?;
-        let (start, receivers) =
-            published.join().map_err(|_| anyhow!("the publisher panicked"))??;
-        ensure!(receivers == count, "Redis counted {receivers} receivers instead of {count}");
+    let (file, printed) = file()?;
+    let Subscribed { redis, running, .. } = bench.subscribe(reader, file)?;
+    let port = redis.port();
+    let published = spawn(move || raw::publish(port, channel, count, size));
+    let end = wait_for(&printed, &payload(count - 1, size), || published.is_finished())?;
+    let (start, receivers) = published.join().map_err(|_| anyhow!("the publisher panicked"))??;
+    ensure!(receivers == count, "Redis counted {receivers} receivers instead of {count}");
 
-        let peak_memory = process.peak_memory();
-        let cpu = (process.kill()?.cpu - start_cpu).max(0.0);
-        Ok(Drained {
-            wall: (end - start).as_secs_f64() / count as f64,
-            cpu: cpu / count as f64,
-            peak_memory,
-            lost: count - count_messages(printed, size)?,
-        })
-    }
-
-    fn share(self, reader: &Program) -> u64 {
-        (self.count / reader.share).max(1)
-    }
+    let peak_memory = running.peak_memory();
+    let cpu = (running.kill()?.cpu - start_cpu).max(0.0);
+    Ok(Drained {
+        wall: (end - start).as_secs_f64() / count as f64,
+        cpu: cpu / count as f64,
+        peak_memory,
+        count,
+        lost: count - count_messages(printed, size)?,
+    })
 }
 
 /// Returns the time at which the last line has this payload, or at which the output stopped.
 fn wait_for(
-    mut output: &File,
+    output: &File,
     last: &str,
     all_published: impl Fn() -> bool,
 ) -> anyhow::Result<Instant> {
     // With room for the end of a line of JSON.
-    let length = last.len() as u64 + 64;
-    let mut tail = Vec::new();
+    let mut tail = vec![0; last.len() + 64];
     let (mut size, mut grown) = (0, Instant::now());
     loop {
         let now = Instant::now();
         let size_now = output.metadata()?.len();
         if size_now > size {
             (size, grown) = (size_now, now);
-            output.seek(SeekFrom::Start(size.saturating_sub(length)))?;
-            tail.clear();
-            output.read_to_end(&mut tail)?;
+            let start = size.saturating_sub(tail.len() as u64);
+            let read = output.read_at(&mut tail, start)?;
+            let tail = &tail[..read];
             let is_there = tail.windows(last.len()).any(|bytes| bytes == last.as_bytes());
             if is_there && tail.ends_with(b"\n") {
                 return Ok(now);
@@ -124,8 +109,7 @@ fn wait_for(
 }
 
 /// Counts the messages that were printed whole, and checks their order.
-fn count_messages(mut output: impl Read + Seek, size: usize) -> anyhow::Result<u64> {
-    output.rewind()?;
+fn count_messages(output: impl Read, size: usize) -> anyhow::Result<u64> {
     let mut output = BufReader::with_capacity(1 << 20, output);
     let mut line = Vec::new();
     let (mut next, mut count) = (0, 0);
@@ -149,64 +133,60 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
             _ if kind == CHANNEL => readers.extend(rivals()),
             _ => {}
         }
-        compare(bench, report, Drain { kind, count: count / bench.pick(1, 300), size }, readers)?;
+        let count = count / bench.pick(1, 300);
+        let rounds = bench.pick(if size == 64 { 7 } else { 5 }, 1);
+        let title = format!("Drain: {} messages of {size} bytes, {}", grouped(count), kind.name);
+        let header = ["", "wall a message", "× raw", "CPU a message", "× raw", "lost"];
+        let mut table = Table::new(&header);
+        let readers = table.without_missing(readers);
+        let runs = in_turn(&title, rounds, readers, |reader| {
+            drain(bench, reader, kind.channel, count, size)
+        })?;
+        for (reader, each) in &runs {
+            let all: u64 = each.iter().map(|run| run.count).sum();
+            let lost: u64 = each.iter().map(|run| run.lost).sum();
+            // A time without all messages is not comparable.
+            let complete = |figure: Option<f64>| figure.filter(|_| lost == 0);
+            let wall = complete(ratio(each, &runs[0].1, |run| run.wall));
+            let cpu = complete(ratio(each, &runs[0].1, |run| run.cpu));
+            table.row([
+                reader.name_with_share(),
+                micros(complete(median(each.iter().map(|run| run.wall)))),
+                factor(wall),
+                micros(complete(median(each.iter().map(|run| run.cpu)))),
+                factor(cpu),
+                match lost {
+                    0 => "0".to_owned(),
+                    _ => format!("{} of {}", grouped(lost), grouped(all)),
+                },
+            ]);
+            let [wall_limit, cpu_limit] = limits(reader, size);
+            for (figure, ratio, limit) in [("wall", wall, wall_limit), ("CPU", cpu, cpu_limit)] {
+                let Some(limit) = limit else { continue };
+                let messages = format!("{} × {size} bytes", grouped(count));
+                let what = format!("drain, {messages}, {}: {figure}", reader.name);
+                let measured = if lost == 0 { ratio } else { Some(f64::INFINITY) };
+                report.target(what, Limit::AtMost(limit), "× raw reader", measured);
+            }
+            if (kind, size) == (CHANNEL, 64) {
+                let name = reader.name.replace('`', "");
+                report.dots.push(Dots { name, ratios: wall.zip(cpu) });
+            }
+        }
+        report.table("drain", &title, table);
     }
     Ok(())
 }
 
-fn compare(
-    bench: &Bench,
-    report: &mut Report,
-    drain: Drain,
-    readers: Vec<Program>,
-) -> anyhow::Result<()> {
-    let Drain { kind, count, size } = drain;
-    let rounds = bench.pick(if size == 64 { 7 } else { 5 }, 1);
-    let title = format!("Drain: {} messages of {size} bytes, {}", grouped(count), kind.name);
-    let header = ["", "wall a message", "× raw", "CPU a message", "× raw", "lost"];
-    let mut table = Table::new(&header);
-    let readers = table.without_missing(readers);
-    let runs = in_turn(&title, rounds, readers, |reader| drain.run(bench, reader))?;
-
-    let raw = &runs[0].1;
-    for (reader, runs) in &runs {
-        let lost: u64 = runs.iter().map(|run| run.lost).sum();
-        // A time without all messages is not comparable.
-        let complete = |figure: Option<f64>| figure.filter(|_| lost == 0);
-        let wall = complete(ratio(runs, raw, |run| run.wall));
-        let cpu = complete(ratio(runs, raw, |run| run.cpu));
-        table.row([
-            reader.name_with_share(),
-            micros(complete(median(runs.iter().map(|run| run.wall)))),
-            factor(wall),
-            micros(complete(median(runs.iter().map(|run| run.cpu)))),
-            factor(cpu),
-            match drain.share(reader) * rounds as u64 {
-                _ if lost == 0 => "0".to_owned(),
-                all => format!("{} of {}", grouped(lost), grouped(all)),
-            },
-        ]);
-        let limits = match (reader.format, size) {
-            (None, _) => [None, None],
-            (Some(Format::Text), 64) => [Some(1.15), Some(2.5)],
-            (Some(Format::Json), 64) => [Some(1.15), Some(3.0)],
-            (_, 16) => [None, Some(4.0)],
-            _ => [Some(1.15), None],
-        };
-        for ((figure, ratio), limit) in [("wall", wall), ("CPU", cpu)].into_iter().zip(limits) {
-            let Some(limit) = limit else { continue };
-            let what =
-                format!("drain, {} × {size} bytes, {}: {figure}", grouped(count), reader.name);
-            let measured = if lost == 0 { ratio } else { Some(f64::INFINITY) };
-            report.target(what, Limit::AtMost(limit), "× raw reader", measured);
-        }
-        if (kind, size) == (CHANNEL, 64) {
-            let name = reader.name.replace('`', "");
-            report.dots.push(Dots { name, ratios: wall.zip(cpu) });
-        }
+/// The targets for wall time and CPU.
+fn limits(reader: &Program, size: usize) -> [Option<f64>; 2] {
+    match (reader.format, size) {
+        (None, _) => [None, None],
+        (Some(Format::Text), 64) => [Some(1.15), Some(2.5)],
+        (Some(Format::Json), 64) => [Some(1.15), Some(3.0)],
+        (_, 16) => [None, Some(4.0)],
+        _ => [Some(1.15), None],
     }
-    report.table("drain", &title, table);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -7,17 +7,14 @@ use std::sync::mpsc;
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
-use acceptance::connection;
 use anyhow::{Context, ensure};
 use local_redis::PATIENCE;
 use redis::Connection;
 
 use crate::messages::{self, CHANNEL, payload};
 use crate::paired::{in_turn, ratio};
-use crate::process::Measured;
 use crate::programs::{Bench, Program};
 use crate::report::{Limit, Report, Table, factor, grouped, micros};
-use crate::start::wait_until_subscribed;
 
 /// 1,000 messages a second.
 const INTERVAL: Duration = Duration::from_millis(1);
@@ -34,10 +31,10 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     let runs = in_turn(&title, rounds, readers, |reader| run(bench, reader, count))?;
 
     for (reader, each) in &runs {
-        let all = sorted(each.iter().flatten().copied());
+        let all = each.concat();
         let mut row = vec![reader.name.clone()];
         for (name, part) in [("p50", 0.5), ("p99", 0.99)] {
-            let ratio = ratio(each, &runs[0].1, |run: &Vec<f64>| quantile(run, part));
+            let ratio = ratio(each, &runs[0].1, |run| quantile(run, part));
             row.extend([micros(Some(quantile(&all, part))), factor(ratio)]);
             if reader.format.is_some() {
                 let what = format!("latency, {}: {name}", reader.name);
@@ -51,35 +48,26 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn sorted(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<_> = values.into_iter().collect();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-/// The value below which this part of the sorted values lies.
-fn quantile(sorted: &[f64], part: f64) -> f64 {
+/// The value below which this part of the values lies.
+fn quantile(values: &[f64], part: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
     sorted[(sorted.len() as f64 * part) as usize]
 }
 
-/// The latencies of one reader in seconds, sorted.
+/// The latencies of one reader in seconds.
 fn run(bench: &Bench, reader: &Program, count: u64) -> anyhow::Result<Vec<f64>> {
-    let redis = bench.redis()?;
-    let mut connection = connection(&redis);
-    let mut process = Measured::start(reader.command(&redis, count)?, Stdio::piped())?;
-    let stdout = process.process.child().stdout.take().context("no stdout")?;
-    wait_until_subscribed(&mut connection, CHANNEL)?;
-
+    let mut subscribed = bench.subscribe(reader, Stdio::piped())?;
+    let stdout = subscribed.running.process.child().stdout.take().context("no stdout")?;
     let (finished, printed) = mpsc::channel();
     // It ends with the process at the latest.
     spawn(move || drop(finished.send(read(stdout, count))));
-    let published = publish(&mut connection, count)?;
+    let published = publish(&mut subscribed.connection, count)?;
     let printed = printed
         .recv_timeout(PATIENCE)
         .with_context(|| format!("{} did not print all messages", reader.name))??;
-    process.kill()?;
     let pairs = published.into_iter().zip(printed);
-    Ok(sorted(pairs.map(|(published, printed)| (printed - published).as_secs_f64())))
+    Ok(pairs.map(|(published, printed)| (printed - published).as_secs_f64()).collect())
 }
 
 /// Publishes messages at a constant rate, and returns the time of each.
@@ -125,7 +113,7 @@ mod tests {
 
     #[test]
     fn quantiles() {
-        let values = sorted((0..1000).rev().map(f64::from));
+        let values: Vec<_> = (0..1000).rev().map(f64::from).collect();
         assert_eq!([0.5, 0.99, 0.999].map(|part| quantile(&values, part)), [500.0, 990.0, 999.0]);
         assert_eq!(quantile(&[1.0], 0.999), 1.0);
     }

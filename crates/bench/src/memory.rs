@@ -1,15 +1,11 @@
 //! Memory: the most that a process had after one message, and in a flood.
 
 use std::io::Read;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use anyhow::ensure;
-use local_redis::PATIENCE;
+use acceptance::eventually;
 
-use crate::drain::Drain;
+use crate::drain::drain;
 use crate::messages::CHANNEL;
-use crate::process::Measured;
 use crate::programs::{Bench, Program, file};
 use crate::report::{Limit, Report, Table, grouped, shown};
 
@@ -23,7 +19,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     let mut table = Table::new(&["", "idle", &header[0], &header[1]]);
     let mebibytes = |figure| shown(figure, 1, " MiB");
     for reader in table.without_missing(bench.readers(CHANNEL)?) {
-        let drain = |count, size| Drain { kind: CHANNEL, count, size }.run(bench, &reader);
+        let drain = |count, size| drain(bench, &reader, CHANNEL.channel, count, size);
         let idle = drain(1, 64)?.peak_memory;
         let mut row = vec![reader.name_with_share(), mebibytes(idle)];
         let mut most = None;
@@ -53,15 +49,12 @@ fn idle_publisher(bench: &Bench) -> anyhow::Result<Option<f64>> {
     let (file, mut printed) = file()?;
     let command = Ok(bench.services.command("publisher")?);
     let publisher = Program::new("publisher", 1, command, &["--interval", "1h"]);
-    let process = Measured::start(publisher.command(&redis, 1)?, file)?;
-    let deadline = Instant::now() + PATIENCE;
+    let running = publisher.start(&redis, 1, file)?;
     let mut lines = String::new();
-    while !lines.contains("Published: ") {
-        ensure!(Instant::now() < deadline, "publisher publishes nothing");
-        sleep(Duration::from_millis(1));
-        printed.read_to_string(&mut lines)?;
-    }
-    let memory = process.peak_memory();
-    process.kill()?;
+    eventually("publisher publishes", || {
+        printed.read_to_string(&mut lines).is_ok() && lines.contains("Published: ")
+    });
+    let memory = running.peak_memory();
+    running.kill()?;
     Ok(memory)
 }

@@ -1,14 +1,18 @@
-//! The programs that are measured, and which of them this machine has.
+//! The programs that are measured, which of them this machine has, and what their processes cost.
 
 use std::fs::File;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use acceptance::{Parser, RedisPy};
-use anyhow::{Context, anyhow};
+use acceptance::{Parser, RedisPy, connection};
+use anyhow::{Context, anyhow, ensure};
 use demo::{Binaries, SERVICES};
-use local_redis::{LocalRedis, Server};
+use local_redis::{Leashed, LocalRedis, PATIENCE, Server, Signal};
+use redis::Connection;
 use tempfile::NamedTempFile;
+use wait4::Wait4;
 
 use crate::messages::{CHANNEL, Kind};
 use crate::raw;
@@ -56,8 +60,13 @@ impl Program {
         format!("{}{note}", self.name)
     }
 
-    /// The command that runs it beside this Redis, whatever Redis the environment names.
-    pub(crate) fn command(&self, redis: &LocalRedis, count: u64) -> anyhow::Result<Command> {
+    /// Starts it beside this Redis, whatever Redis the environment names.
+    pub(crate) fn start(
+        &self,
+        redis: &LocalRedis,
+        count: u64,
+        stdout: impl Into<Stdio>,
+    ) -> anyhow::Result<Running> {
         let template = self.template.as_ref().map_err(|why| anyhow!(why.clone()))?;
         let (port, count) = (redis.port().to_string(), count.to_string());
         let mut command = Command::new(template.get_program());
@@ -67,9 +76,56 @@ impl Program {
             _ => argument,
         }));
         command.env("REDIS_URL", redis.url()).env("REDIS_PORT", &port);
-        command.env_remove("REDIS_PASSWORD_FILE").env_remove("RUST_LOG").stdin(Stdio::null());
-        Ok(command)
+        command.env_remove("REDIS_PASSWORD_FILE").env_remove("RUST_LOG");
+        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::null());
+        let process = Leashed::spawn(&mut command)?;
+        Ok(Running { process, started: Instant::now() })
     }
+}
+
+/// The process of a program.
+pub(crate) struct Running {
+    pub process: Leashed,
+    pub started: Instant,
+}
+
+/// The cost of a process from its start to its end, in seconds.
+pub(crate) struct Cost {
+    pub wall: f64,
+    /// In user mode and in the kernel.
+    pub cpu: f64,
+    pub status: ExitStatus,
+}
+
+impl Running {
+    pub(crate) fn wait(mut self) -> anyhow::Result<Cost> {
+        let used = self.process.child().wait4().context("cannot wait for a process")?;
+        let wall = self.started.elapsed().as_secs_f64();
+        let cpu = (used.rusage.utime + used.rusage.stime).as_secs_f64();
+        Ok(Cost { wall, cpu, status: used.status })
+    }
+
+    /// Kills it, so that its shutdown costs nothing.
+    pub(crate) fn kill(mut self) -> anyhow::Result<Cost> {
+        self.process.signal(Signal::KILL);
+        self.wait()
+    }
+
+    /// The most memory that it ever had, in MiB; `None` without `/proc`. (The figure of `wait4`
+    /// includes that of the process which started it.)
+    pub(crate) fn peak_memory(&self) -> Option<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(peak.trim().strip_suffix(" kB")?.parse::<f64>().ok()? / 1024.0)
+    }
+}
+
+/// A reader that has subscribed, beside a server of its own.
+pub(crate) struct Subscribed {
+    pub redis: LocalRedis,
+    pub connection: Connection,
+    pub running: Running,
+    pub took: Duration,
 }
 
 /// What all sections need.
@@ -133,6 +189,30 @@ impl Bench {
         self.python.as_ref().map(RedisPy::command).map_err(String::clone)
     }
 
+    /// Starts a reader beside a fresh server, and waits until that counts it as subscribed.
+    pub(crate) fn subscribe(
+        &self,
+        reader: &Program,
+        stdout: impl Into<Stdio>,
+    ) -> anyhow::Result<Subscribed> {
+        let redis = self.redis()?;
+        let mut connection = connection(&redis);
+        let mut questions = redis::pipe();
+        // One of them is about the reader: it has subscribed to the channel or to a pattern.
+        questions.cmd("PUBSUB").arg("NUMSUB").arg(CHANNEL.name).cmd("PUBSUB").arg("NUMPAT");
+        let running = reader.start(&redis, 0, stdout)?;
+        loop {
+            let ((_, channels), patterns): ((String, u64), u64) =
+                questions.query(&mut connection)?;
+            let took = running.started.elapsed();
+            if channels + patterns == 1 {
+                return Ok(Subscribed { redis, connection, running, took });
+            }
+            ensure!(took < PATIENCE, "{} does not subscribe", reader.name);
+            sleep(Duration::from_micros(100));
+        }
+    }
+
     /// Starts a fresh server, which does not disconnect slow readers.
     pub(crate) fn redis(&self) -> anyhow::Result<LocalRedis> {
         let options: &[&str] = match &self.server {
@@ -177,15 +257,13 @@ fn locked_version<'a>(lock: &'a str, name: &str) -> Option<&'a str> {
 /// A file to print to, and the same file to read from. It has no name, so nothing remains however
 /// this program ends. On Linux it is in memory: a slow disk must not change the figures.
 pub(crate) fn file() -> anyhow::Result<(File, File)> {
-    let in_memory = Path::new("/dev/shm");
-    let on_disk = std::env::temp_dir();
-    let folder = if in_memory.is_dir() { in_memory } else { &on_disk };
-    let create = || -> std::io::Result<(File, File)> {
-        let file = NamedTempFile::new_in(folder)?;
-        let printed = file.reopen()?;
-        Ok((file.into_file(), printed))
-    };
-    create().with_context(|| format!("cannot create a file in {}", folder.display()))
+    let in_memory = PathBuf::from("/dev/shm");
+    let file = NamedTempFile::new_in(match in_memory.is_dir() {
+        true => in_memory,
+        false => std::env::temp_dir(),
+    })?;
+    let printed = file.reopen()?;
+    Ok((file.into_file(), printed))
 }
 
 #[cfg(test)]

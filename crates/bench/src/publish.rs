@@ -2,13 +2,12 @@
 
 use std::io::Read;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use local_redis::LocalRedis;
 
 use crate::messages::{CHANNEL, payload};
 use crate::paired::{in_turn, median, ratio};
-use crate::process::{Cost, Measured};
-use crate::programs::{Bench, Program, file, itself, on_path};
+use crate::programs::{Bench, Cost, Program, file, itself, on_path};
 use crate::raw;
 use crate::report::{Limit, Report, Table, factor, grouped, micros};
 
@@ -92,8 +91,7 @@ fn thousands(rate: Option<f64>) -> String {
 
 fn run(redis: &LocalRedis, writer: &Program, count: u64) -> anyhow::Result<Cost> {
     let (file, mut printed) = file()?;
-    let process = Measured::start(writer.command(redis, count)?, file)?;
-    let cost = process.wait().with_context(|| writer.name.clone())?;
+    let cost = writer.start(redis, count, file)?.wait()?;
     ensure!(cost.status.success(), "{}: {}", writer.name, cost.status);
     let mut lines = String::new();
     printed.read_to_string(&mut lines)?;
