@@ -2,12 +2,9 @@
 
 use std::fmt::Display;
 
-/// One reader.
-pub(crate) struct Dots {
-    pub name: String,
-    /// Wall time and CPU as ratios to the raw reader; `None` if messages were lost.
-    pub ratios: Option<(f64, f64)>,
-}
+/// The name of a reader, and the ratios of its wall time and CPU to those of the raw reader, or
+/// `None` if it lost messages.
+pub(crate) type Dots = (String, Option<(f64, f64)>);
 
 /// In pixels, as all lengths.
 const WIDTH: f64 = 960.0;
@@ -22,7 +19,7 @@ const CPU: &str = "#e67800";
 
 /// An SVG with a white background, since the page may be dark.
 pub(crate) fn svg(readers: &[Dots]) -> String {
-    let ratios = readers.iter().filter_map(|it| it.ratios);
+    let ratios = readers.iter().filter_map(|(_, ratios)| *ratios);
     // With room to the right of the last dot for its figures.
     let most = 5.0 * ratios.map(|(wall, cpu)| wall.max(cpu)).fold(10.0, f64::max);
     let x = |ratio: f64| NAMES + (WIDTH - NAMES) * (ratio / LEAST).ln() / (most / LEAST).ln();
@@ -35,10 +32,10 @@ pub(crate) fn svg(readers: &[Dots]) -> String {
         parts.push(format!("<path d='M{x:.0} {ROW}V{bottom}' stroke='#ddd'/>"));
         parts.push(text(x - 8.0, bottom + 22, "black", format!("{tick}×")));
     }
-    for (row, reader) in readers.iter().enumerate() {
+    for (row, (name, ratios)) in readers.iter().enumerate() {
         let y = ROW * (row + 1) + ROW / 2;
-        parts.push(text(14.0, y + 5, "black", &reader.name));
-        let Some((wall, cpu)) = reader.ratios else {
+        parts.push(text(14.0, y + 5, "black", name));
+        let Some((wall, cpu)) = *ratios else {
             parts.push(text(x(1.0), y + 5, "black", "lost messages"));
             continue;
         };
@@ -70,7 +67,7 @@ mod tests {
 
     #[test]
     fn each_reader_has_its_dots() {
-        let reader = |name: &str, ratios| Dots { name: name.to_owned(), ratios };
+        let reader = |name: &str, ratios| (name.to_owned(), ratios);
         let readers = [
             reader("raw reader", Some((1.0, 1.0))),
             reader("subscriber", Some((1.15, 2.5))),

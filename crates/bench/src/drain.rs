@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, ensure};
 
-use crate::chart::Dots;
 use crate::messages::{self, CHANNEL, Kind, PATTERN, payload};
 use crate::paired::{in_turn, median, ratio};
 use crate::programs::{Bench, Format, Program, Subscribed, file, rivals};
@@ -22,8 +21,11 @@ const GIVE_UP: Duration = Duration::from_secs(5);
 /// How often the output is checked: about a hundredth of a drain.
 const CHECK: Duration = Duration::from_micros(500);
 
-/// Messages and bytes: kept smaller than the memory of a small machine.
-const DRAINS: [(Kind, u64, usize); 6] = [
+/// A kind of subscription, messages, and bytes in each message.
+pub(crate) type Load = (Kind, u64, usize);
+
+/// Kept smaller than the memory of a small machine.
+const DRAINS: [Load; 6] = [
     (CHANNEL, 300_000, 64),
     (CHANNEL, 300_000, 16),
     (CHANNEL, 100_000, 1024),
@@ -48,13 +50,8 @@ pub(crate) struct Drained {
 }
 
 /// Drains with one reader, which gets its share of the messages.
-pub(crate) fn drain(
-    bench: &Bench,
-    reader: &Program,
-    channel: &'static str,
-    count: u64,
-    size: usize,
-) -> anyhow::Result<Drained> {
+pub(crate) fn drain(bench: &Bench, reader: &Program, load: Load) -> anyhow::Result<Drained> {
+    let (kind, count, size) = load;
     let count = (count / reader.share).max(1);
     let idle = bench.subscribe(reader, file()?.0)?;
     let start_cpu = idle.running.kill()?.cpu;
@@ -63,7 +60,7 @@ pub(crate) fn drain(
     let (file, printed) = file()?;
     let Subscribed { redis, running, .. } = bench.subscribe(reader, file)?;
     let port = redis.port();
-    let published = spawn(move || raw::publish(port, channel, count, size));
+    let published = spawn(move || raw::publish(port, kind.channel, count, size));
     let end = wait_for(&printed, &payload(count - 1, size), || published.is_finished())?;
     let (start, receivers) = published.join().map_err(|_| anyhow!("the publisher panicked"))??;
     ensure!(receivers == count, "Redis counted {receivers} receivers instead of {count}");
@@ -139,9 +136,8 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
         let header = ["", "wall a message", "× raw", "CPU a message", "× raw", "lost"];
         let mut table = Table::new(&header);
         let readers = table.without_missing(readers);
-        let runs = in_turn(&title, rounds, readers, |reader| {
-            drain(bench, reader, kind.channel, count, size)
-        })?;
+        let run = |reader: &Program| drain(bench, reader, (kind, count, size));
+        let runs = in_turn(&title, rounds, readers, run)?;
         for (reader, each) in &runs {
             let all: u64 = each.iter().map(|run| run.count).sum();
             let lost: u64 = each.iter().map(|run| run.lost).sum();
@@ -169,8 +165,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
                 report.target(what, Limit::AtMost(limit), "× raw reader", measured);
             }
             if (kind, size) == (CHANNEL, 64) {
-                let name = reader.name.replace('`', "");
-                report.dots.push(Dots { name, ratios: wall.zip(cpu) });
+                report.dots.push((reader.name.replace('`', ""), wall.zip(cpu)));
             }
         }
         report.table("drain", &title, table);

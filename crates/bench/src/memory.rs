@@ -19,7 +19,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     let mut table = Table::new(&["", "idle", &header[0], &header[1]]);
     let mebibytes = |figure| shown(figure, 1, " MiB");
     for reader in table.without_missing(bench.readers(CHANNEL)?) {
-        let drain = |count, size| drain(bench, &reader, CHANNEL.channel, count, size);
+        let drain = |count, size| drain(bench, &reader, (CHANNEL, count, size));
         let idle = drain(1, 64)?.peak_memory;
         let mut row = vec![reader.name_with_share(), mebibytes(idle)];
         let mut most = None;

@@ -88,39 +88,34 @@ type Elements<'a> = [&'a [u8]; 4];
 
 /// The elements of a push and its length in bytes, or `None` if it is not complete.
 fn push(bytes: &[u8]) -> anyhow::Result<Option<(Elements<'_>, usize)>> {
-    let mut elements: Elements<'_> = [b""; 4];
-    let Some((count, mut at)) = number(bytes, 0, b"*>")? else { return Ok(None) };
-    for element in elements.get_mut(..count).context("a push of more than four elements")? {
-        let Some((length, start)) = number(bytes, at, b"$:")? else { return Ok(None) };
-        if bytes[at] == b':' {
-            *element = &bytes[at + 1..start - 2];
-            at = start;
-            continue;
-        }
-        let Some(word) = bytes.get(start..start + length) else { return Ok(None) };
-        *element = word;
-        at = start + length + 2;
-    }
-    Ok((at <= bytes.len()).then_some((elements, at)))
+    let is_push = matches!(bytes.first(), None | Some(b'*' | b'>'));
+    ensure!(is_push, "Redis sends: {}", String::from_utf8_lossy(bytes));
+    Ok(elements(bytes))
 }
 
-/// The number after one of these marks, and the position after its line.
-fn number(bytes: &[u8], at: usize, marks: &[u8]) -> anyhow::Result<Option<(usize, usize)>> {
-    let Some(&mark) = bytes.get(at) else { return Ok(None) };
-    if !marks.contains(&mark) {
-        bail!("Redis sends: {}", String::from_utf8_lossy(&bytes[at..]));
+fn elements(bytes: &[u8]) -> Option<(Elements<'_>, usize)> {
+    let mut elements: Elements<'_> = [b""; 4];
+    let (count, mut at) = number(bytes, 0)?;
+    for element in elements.iter_mut().take(count) {
+        let (length, start) = number(bytes, at)?;
+        (*element, at) = match bytes[at] {
+            b':' => (&bytes[at + 1..start - 2], start),
+            _ => (bytes.get(start..start + length)?, start + length + 2),
+        };
     }
+    (at <= bytes.len()).then_some((elements, at))
+}
+
+/// The number in the line that starts here, after its first byte, and the position after the line.
+fn number(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     let mut number = 0;
     for (position, &byte) in bytes.iter().enumerate().skip(at + 1) {
-        match byte {
-            b'\r' => {
-                let end = position + 2;
-                return Ok((end <= bytes.len()).then_some((number, end)));
-            }
-            _ => number = number * 10 + usize::from(byte.wrapping_sub(b'0')),
+        if byte == b'\r' {
+            return (position + 2 <= bytes.len()).then_some((number, position + 2));
         }
+        number = number * 10 + usize::from(byte.wrapping_sub(b'0'));
     }
-    Ok(None)
+    None
 }
 
 /// Publishes numbered messages as fast as Redis takes them. Returns the time of the first write,

@@ -1,7 +1,6 @@
 //! The tables: printed as they are measured, and filled into docs/performance.md.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 
 use anyhow::{Context, ensure};
 use comfy_table::presets::ASCII_MARKDOWN;
@@ -37,13 +36,7 @@ impl Report {
 
     /// Adds a target. A ratio is infinite if messages were lost, and `None` if there was too
     /// little to measure.
-    pub(crate) fn target(
-        &mut self,
-        what: impl Display,
-        limit: Limit,
-        unit: &str,
-        measured: Option<f64>,
-    ) {
+    pub(crate) fn target(&mut self, what: String, limit: Limit, unit: &str, measured: Option<f64>) {
         let (limit, met) = match limit {
             Limit::AtMost(limit) => (format!("at most {limit}"), measured.map(|it| it <= limit)),
             Limit::AtLeast(limit) => (format!("at least {limit}"), measured.map(|it| it >= limit)),
@@ -53,7 +46,7 @@ impl Report {
             _ => factor(measured),
         };
         let met = met.map_or("not measured", |met| if met { "met" } else { "**not met**" });
-        self.targets.push([what.to_string(), shown, format!("{limit} {unit}"), met.to_owned()]);
+        self.targets.push([what, shown, format!("{limit} {unit}"), met.to_owned()]);
     }
 
     /// Adds the table of the targets, if the sections that ran have any.
@@ -154,11 +147,11 @@ mod tests {
     #[test]
     fn a_target_is_met_or_not() {
         let mut report = Report::default();
-        report.target("a", Limit::AtMost(1.15), "×", Some(1.16));
-        report.target("b", Limit::AtMost(1.5), "×", Some(1.5));
-        report.target("c", Limit::AtLeast(0.8), "×", Some(0.8));
-        report.target("d", Limit::AtMost(1.5), "×", Some(f64::INFINITY));
-        report.target("e", Limit::AtMost(1.5), "×", None);
+        report.target("a".to_owned(), Limit::AtMost(1.15), "×", Some(1.16));
+        report.target("b".to_owned(), Limit::AtMost(1.5), "×", Some(1.5));
+        report.target("c".to_owned(), Limit::AtLeast(0.8), "×", Some(0.8));
+        report.target("d".to_owned(), Limit::AtMost(1.5), "×", Some(f64::INFINITY));
+        report.target("e".to_owned(), Limit::AtMost(1.5), "×", None);
         assert_eq!(
             report.targets,
             [
