@@ -2,7 +2,7 @@
 //! the CPU that all nodes need for it.
 
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use local_redis::{LocalCluster, PATIENCE, Server};
@@ -92,29 +92,15 @@ fn cost(cluster: &LocalCluster, sharded: bool, batches: usize) -> anyhow::Result
                 ensure!(received == [message, channel, &payload], "received {received:?}");
             }
         }
-        settled(cluster)
+        // The nodes that do not deliver may still have some of the last batch to read.
+        sleep(Duration::from_millis(100));
+        counted(cluster)
     };
     // The first messages make the nodes allocate their buffers.
     let before = publish(1)?;
     let after = publish(batches)?;
     let each = |after: f64, before: f64| (after - before) / (batches * BATCH) as f64;
     Ok((each(after.0, before.0), each(after.1, before.1)))
-}
-
-/// Waits until nothing more arrives over the bus. (Not for as many as were sent: Valkey counted
-/// its light messages only where they arrive, at first.)
-fn settled(cluster: &LocalCluster) -> anyhow::Result<(f64, f64)> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut before = counted(cluster)?;
-    loop {
-        sleep(Duration::from_millis(50));
-        let now = counted(cluster)?;
-        if now.0 == before.0 {
-            return Ok(now);
-        }
-        ensure!(Instant::now() < deadline, "messages still arrive over the bus");
-        before = now;
-    }
 }
 
 /// All messages that arrived over the bus so far, and all CPU in seconds.

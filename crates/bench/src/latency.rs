@@ -2,7 +2,7 @@
 //! are taken by this process, so by the same clock.
 
 use std::io::{BufRead, BufReader};
-use std::process::{ChildStdout, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
@@ -59,15 +59,26 @@ fn quantile(values: &[f64], part: f64) -> f64 {
 fn run(bench: &Bench, reader: &Program, count: u64) -> anyhow::Result<Vec<f64>> {
     let mut subscribed = bench.subscribe(reader, Stdio::piped())?;
     let stdout = subscribed.running.process.child().stdout.take().context("no stdout")?;
-    let (finished, printed) = mpsc::channel();
-    // It ends with the process at the latest.
-    spawn(move || drop(finished.send(read(stdout, count))));
+    let (printed, lines) = mpsc::channel();
+    // The thread ends with the process at the latest.
+    spawn(move || {
+        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            let _ = printed.send((Instant::now(), messages::number(&line, SIZE)));
+        }
+    });
     let published = publish(&mut subscribed.connection, count)?;
-    let printed = printed
-        .recv_timeout(PATIENCE)
-        .with_context(|| format!("{} did not print all messages", reader.name))??;
-    let pairs = published.into_iter().zip(printed);
-    Ok(pairs.map(|(published, printed)| (printed - published).as_secs_f64()).collect())
+    let mut latencies = Vec::new();
+    while latencies.len() < published.len() {
+        let (printed, number) = lines
+            .recv_timeout(PATIENCE)
+            .with_context(|| format!("{} did not print all messages", reader.name))?;
+        // Readers print other lines too, such as confirmations.
+        let Some(number) = number else { continue };
+        let expected = latencies.len();
+        ensure!(number == expected as u64, "message {number} was printed instead of {expected}");
+        latencies.push((printed - published[expected]).as_secs_f64());
+    }
+    Ok(latencies)
 }
 
 /// Publishes messages at a constant rate, and returns the time of each.
@@ -88,23 +99,6 @@ fn publish(redis: &mut Connection, count: u64) -> anyhow::Result<Vec<Instant>> {
         redis.send_packed_command(&bytes)?;
     }
     Ok(published)
-}
-
-/// Reads the lines of the messages, and returns the time of each.
-fn read(stdout: ChildStdout, count: u64) -> anyhow::Result<Vec<Instant>> {
-    let mut stdout = BufReader::new(stdout);
-    let mut printed = Vec::new();
-    let mut line = Vec::new();
-    while (printed.len() as u64) < count {
-        line.clear();
-        ensure!(stdout.read_until(b'\n', &mut line)? > 0, "the reader ended");
-        let now = Instant::now();
-        let Some(number) = messages::number(&line, SIZE) else { continue };
-        let expected = printed.len() as u64;
-        ensure!(number == expected, "message {number} was printed instead of {expected}");
-        printed.push(now);
-    }
-    Ok(printed)
 }
 
 #[cfg(test)]
