@@ -6,21 +6,21 @@ use std::fmt::Display;
 /// `None` if it lost messages.
 pub(crate) type Dots = (String, Option<(f64, f64)>);
 
-/// In pixels, as all lengths.
+/// In pixels, like all lengths here.
 const WIDTH: f64 = 960.0;
-/// To the left of the axis, for the names.
+/// The room for the names, to the left of the axis.
 const NAMES: f64 = 250.0;
 const ROW: usize = 46;
 /// The left end of the axis.
 const LEAST: f64 = 0.8;
-/// Also different for people who cannot tell red from green.
+/// People who cannot tell red from green see the difference too.
 const WALL: &str = "#0072b2";
 const CPU: &str = "#e67800";
 
 /// An SVG with a white background, since the page may be dark.
 pub(crate) fn svg(readers: &[Dots]) -> String {
     let ratios = readers.iter().filter_map(|(_, ratios)| *ratios);
-    // With room to the right of the last dot for its figures.
+    // Leaves room for the figures to the right of the last dot.
     let most = 5.0 * ratios.map(|(wall, cpu)| wall.max(cpu)).fold(10.0, f64::max);
     let x = |ratio: f64| NAMES + (WIDTH - NAMES) * (ratio / LEAST).ln() / (most / LEAST).ln();
     let bottom = ROW * (readers.len() + 1);
@@ -39,7 +39,7 @@ pub(crate) fn svg(readers: &[Dots]) -> String {
             parts.push(text(x(1.0), y + 5, "black", "lost messages"));
             continue;
         };
-        // Of different sizes, so that both can be seen in the same place.
+        // The sizes differ, so that both are visible in the same place.
         for (ratio, radius, colour) in [(wall, 7, WALL), (cpu, 5, CPU)] {
             let x = x(ratio);
             parts.push(format!("<circle cx='{x:.0}' cy='{y}' r='{radius}' fill='{colour}'/>"));

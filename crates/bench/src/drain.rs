@@ -15,16 +15,16 @@ use crate::programs::{Bench, Format, Program, Subscribed, file, rivals};
 use crate::raw;
 use crate::report::{Limit, Report, Table, factor, grouped, micros};
 
-/// If a reader prints nothing for so long after the last message was published, the rest is lost.
+/// If a reader prints nothing for this long after the last message was published, the rest is lost.
 const GIVE_UP: Duration = Duration::from_secs(5);
 
-/// How often the output is checked: about a hundredth of a drain.
+/// The pause between two looks at the output.
 const CHECK: Duration = Duration::from_micros(500);
 
 /// A kind of subscription, messages, and bytes in each message.
 pub(crate) type Load = (Kind, u64, usize);
 
-/// Kept smaller than the memory of a small machine.
+/// All messages of a drain fit into the memory of a small machine.
 const DRAINS: [Load; 6] = [
     (CHANNEL, 300_000, 64),
     (CHANNEL, 300_000, 16),
@@ -34,7 +34,7 @@ const DRAINS: [Load; 6] = [
     (PATTERN, 300_000, 16),
 ];
 
-/// Only for the raw reader and the services: the others would take too long.
+/// Only the raw reader and the services drain so many: the others would take too long.
 const LARGEST: u64 = 500_000;
 
 pub(crate) struct Drained {
@@ -82,7 +82,7 @@ fn wait_for(
     last: &str,
     all_published: impl Fn() -> bool,
 ) -> anyhow::Result<Instant> {
-    // With room for the end of a line of JSON.
+    // Has room for the end of a line of JSON.
     let mut tail = vec![0; last.len() + 64];
     let (mut size, mut grown) = (0, Instant::now());
     loop {
@@ -173,7 +173,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// The targets for wall time and CPU.
+/// The targets for wall time and CPU, as multiples of those of the raw reader.
 fn limits(reader: &Program, size: usize) -> [Option<f64>; 2] {
     match (reader.format, size) {
         (None, _) => [None, None],

@@ -1,5 +1,5 @@
-//! Latency: from publishing a message until its line was read from the reader's stdout. Both times
-//! are taken by this process, so by the same clock.
+//! Latency: from publishing a message until its line was read from the reader's stdout. This process
+//! takes both times, so they come from the same clock.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -16,7 +16,7 @@ use crate::paired::{in_turn, ratio};
 use crate::programs::{Bench, Program};
 use crate::report::{Limit, Report, Table, factor, grouped, micros};
 
-/// 1,000 messages a second.
+/// Between two messages: 1,000 a second.
 const INTERVAL: Duration = Duration::from_millis(1);
 const SIZE: usize = 64;
 
@@ -91,7 +91,7 @@ fn publish(redis: &mut Connection, count: u64) -> anyhow::Result<Vec<Instant>> {
         let bytes = command.get_packed_command();
         let due = start + INTERVAL * u32::try_from(number)?;
         sleep(due.saturating_duration_since(Instant::now()));
-        // Read the answer before only now: waking up for it would disturb the reader.
+        // The earlier answer is read only now: waking up for it would disturb the reader.
         if number > 0 {
             redis.recv_response()?;
         }

@@ -31,7 +31,7 @@ struct Args {
     #[arg(value_name = "WHAT")]
     what: Vec<Section>,
 
-    /// Measure a few messages only, to see that everything runs; the figures mean nothing
+    /// Measure only a few messages, to see that everything runs; the figures mean nothing
     #[arg(long)]
     quick: bool,
 
@@ -92,7 +92,7 @@ fn run(args: &Args, target_tmpdir: &str) -> anyhow::Result<()> {
         let files = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/performance");
         let (page, picture) = (format!("{files}.md"), format!("{files}.svg"));
         let text = std::fs::read_to_string(&page).with_context(|| format!("cannot read {page}"))?;
-        // A run that saves nothing makes both too, so that a quick run finds mistakes in them.
+        // Both are also made without --save, so that a quick run finds mistakes in them.
         for (path, text) in [(page, report.fill(&text)?), (picture, chart::svg(&report.dots))] {
             if args.save {
                 std::fs::write(&path, text).with_context(|| format!("cannot write {path}"))?;

@@ -1,4 +1,4 @@
-//! Memory: the most that a process had after one message, and in a flood.
+//! Memory: the most that a process ever had, after one message and in a flood.
 
 use std::io::Read;
 

@@ -17,7 +17,7 @@ pub(crate) struct Kind {
     pub channel: &'static str,
 }
 
-/// With the channel that the services and the Python scripts use by default.
+/// The channel that the services and the Python scripts use by default.
 pub(crate) const CHANNEL: Kind = Kind {
     service: "subscriber",
     subscribe: "SUBSCRIBE",

@@ -1,7 +1,7 @@
-//! Paired runs. Everything has one run in each round, so that whatever slows the machine down
-//! affects all of them alike. Ratios are taken within a round; the result is the median.
+//! Paired runs. Every program runs once in each round, so that whatever slows the machine down
+//! affects all of them alike. A ratio compares two runs of the same round; the result is the median.
 
-/// Runs each in turn, starting with another one in each round. Returns the runs of each.
+/// Runs each in turn, and starts with a different one in each round. Returns the runs of each.
 pub(crate) fn in_turn<C, Run>(
     what: &str,
     rounds: usize,

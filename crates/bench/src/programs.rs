@@ -1,4 +1,4 @@
-//! The programs that are measured, which of them this machine has, and what their processes cost.
+//! The programs: which of them this machine has, and what their processes cost.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -24,14 +24,14 @@ const LINE_BUFFERED: &str = "import runpy, sys; sys.stdout.reconfigure(line_buff
 
 /// A program that reads messages, or one that publishes them.
 pub(crate) struct Program {
-    /// As in the tables.
+    /// The first cell of its row.
     pub name: String,
-    /// The program gets one message of so many: all of them would take a slow one too long.
+    /// It gets one message of so many. (A slow program would take too long for all of them.)
     pub share: u64,
-    /// The services that read have targets for both of their formats.
+    /// What a service prints; `None` for other programs, which have no targets.
     pub format: Option<Format>,
-    /// The command that runs it, or why this machine cannot. Its arguments `PORT` and `COUNT` are
-    /// replaced.
+    /// The command that runs it, or why this machine cannot run it. [`start`](Self::start) replaces
+    /// the arguments `PORT` and `COUNT`.
     pub template: Result<Command, String>,
 }
 
@@ -60,7 +60,7 @@ impl Program {
         format!("{}{note}", self.name)
     }
 
-    /// Starts it beside this Redis, whatever Redis the environment names.
+    /// Starts it beside this Redis, even if the environment names another.
     pub(crate) fn start(
         &self,
         redis: &LocalRedis,
@@ -110,8 +110,8 @@ impl Running {
         self.wait()
     }
 
-    /// The most memory that it ever had, in MiB; `None` without `/proc`. (The figure of `wait4`
-    /// includes that of the process which started it.)
+    /// The most memory that it ever had, in MiB; `None` without `/proc`. (`wait4` reports at least
+    /// the memory of the process which started it.)
     pub(crate) fn peak_memory(&self) -> Option<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -157,8 +157,8 @@ impl Bench {
         if self.quick { quick } else { full }
     }
 
-    /// The readers of this kind: the raw reader, which the others are compared with, then the
-    /// service with both formats, then the others.
+    /// The readers of this kind: first the raw reader, which the others are compared with, then the
+    /// service with its two formats.
     pub(crate) fn readers(&self, kind: Kind) -> anyhow::Result<Vec<Program>> {
         let Kind { service, subscribe, name, .. } = kind;
         let text = ("", &[name][..], Format::Text);
@@ -188,7 +188,7 @@ impl Bench {
         self.python.as_ref().map(RedisPy::command).map_err(String::clone)
     }
 
-    /// Starts a reader beside a fresh server, and waits until that counts it as subscribed.
+    /// Starts a reader beside a fresh server, and waits until the server counts it as subscribed.
     pub(crate) fn subscribe(
         &self,
         reader: &Program,
@@ -197,7 +197,7 @@ impl Bench {
         let redis = self.redis()?;
         let mut connection = connection(&redis);
         let mut questions = redis::pipe();
-        // One of them is about the reader: it has subscribed to the channel or to a pattern.
+        // The reader subscribes to the channel or to a pattern, so one of the two numbers becomes 1.
         questions.cmd("PUBSUB").arg("NUMSUB").arg(CHANNEL.name).cmd("PUBSUB").arg("NUMPAT");
         let running = reader.start(&redis, 0, stdout)?;
         loop {

@@ -94,7 +94,7 @@ fn run(redis: &LocalRedis, writer: &Program, count: u64) -> anyhow::Result<Cost>
     let cost = writer.start(redis, count, file)?.wait()?;
     let mut lines = String::new();
     printed.read_to_string(&mut lines)?;
-    // `publisher` prints a line for each message, the others print how many they published.
+    // `publisher` prints a line for each message; the others print how many they published.
     let published = lines.matches("(0 receivers)").count() as u64 == count
         || lines.replace(',', "").contains(&format!("{count} "));
     ensure!(published, "{} did not publish {count} messages: {lines}", writer.name);

@@ -16,7 +16,7 @@ use crate::messages::{CHANNEL, DIGITS, payload};
 /// The hidden first argument.
 pub(crate) const ROLE: &str = "--raw";
 
-/// Bytes in one read, and about as many in one write.
+/// Bytes in one read, and approximately in one write.
 const BUFFER: usize = 64 * 1024;
 
 /// Runs the raw reader (`PORT SUBSCRIBE NAME`) or the raw writer (`PORT PUBLISH SIZE COUNT`).
@@ -106,7 +106,7 @@ fn elements(bytes: &[u8]) -> Option<(Elements<'_>, usize)> {
     (at <= bytes.len()).then_some((elements, at))
 }
 
-/// The number in the line that starts here, after its first byte, and the position after the line.
+/// The number after the first byte of the line that starts at `at`, and the position after the line.
 fn number(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     let mut number = 0;
     for (position, &byte) in bytes.iter().enumerate().skip(at + 1) {
@@ -151,7 +151,7 @@ pub(crate) fn publish(
     Ok((start, receivers))
 }
 
-/// Reads so many answers to PUBLISH, each `:0` or `:1`, and adds them up.
+/// Reads `count` answers to PUBLISH, each `:0` or `:1`, and returns their sum.
 fn count_receivers(mut answers: impl Read, count: u64) -> anyhow::Result<u64> {
     let mut buffer = vec![0; BUFFER];
     let (mut answered, mut receivers) = (0, 0);

@@ -34,7 +34,7 @@ impl Report {
         tables.push_str(&text);
     }
 
-    /// Adds a target. A ratio is infinite if messages were lost, and `None` if there was too
+    /// Adds a target. `measured` is infinite if messages were lost, and `None` if there was too
     /// little to measure.
     pub(crate) fn target(&mut self, what: String, limit: Limit, unit: &str, measured: Option<f64>) {
         let (limit, met) = match limit {
@@ -61,7 +61,7 @@ impl Report {
         self.table("targets", "Targets", table);
     }
 
-    /// Replaces the tables in a page. Those of a section stand between `<!-- bench: NAME -->` and
+    /// Replaces the tables in a page. Those of a section are between `<!-- bench: NAME -->` and
     /// `<!-- end -->`.
     pub(crate) fn fill(&self, page: &str) -> anyhow::Result<String> {
         let places = page.matches("<!-- bench: ").count();

@@ -26,7 +26,7 @@ struct Args {
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
 
-    /// Go on until Ctrl+C
+    /// Publish until Ctrl+C
     #[arg(long, conflicts_with = "count")]
     forever: bool,
 
@@ -34,7 +34,7 @@ struct Args {
     #[arg(long, value_name = "TIME", default_value = "2s")]
     interval: humantime::Duration,
 
-    /// A Redis that runs already, instead of one for the demo alone
+    /// Use this Redis; without it, the demo starts its own
     #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
     redis_url: Option<String>,
 }
@@ -63,7 +63,7 @@ const LABELS: [(&str, AnsiColor); 4] = [
 const SUBSCRIBERS: [usize; 2] = [0, 1];
 const PUBLISHERS: [usize; 2] = [2, 3];
 
-/// An event for the demo's main loop: from a process, or Ctrl+C.
+/// An event for the demo's main loop: from the process with this number, or Ctrl+C.
 enum News {
     Line(usize, String),
     Log(usize, String),
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<()> {
     eprintln!("Building the services ...");
     let binaries = Binaries::build(&SERVICES)?;
-    // Declared before the services, so it is dropped after them and none of them sees it go.
+    // Declared before the services, so it is dropped after them and none of them loses it.
     let (redis_url, _private_redis) = match &args.redis_url {
         Some(url) => (url.clone(), None),
         None => {
@@ -151,7 +151,7 @@ impl Demo {
         Ok(())
     }
 
-    /// Prints all lines until these processes have ended. Each must end successfully.
+    /// Prints all lines until these processes have ended, each with success.
     fn show_until_ended(&mut self, these: &[usize]) -> anyhow::Result<()> {
         let mut running = these.to_vec();
         while !running.is_empty() {
@@ -197,7 +197,7 @@ impl Demo {
     }
 }
 
-/// Reports the end of a process when nothing reads its output any more.
+/// Reports the end of a process. Both threads that read its output hold it.
 struct Reporter {
     from: usize,
     news: Sender<News>,

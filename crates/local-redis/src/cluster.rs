@@ -38,7 +38,7 @@ impl LocalCluster {
             let bus = free_port()?.to_string();
             let options = [
                 ["--cluster-enabled", "yes"],
-                // So many ms of silence until a node counts as dead.
+                // In ms: after this much silence, a node counts as dead.
                 ["--cluster-node-timeout", "2000"],
                 ["--cluster-port", &bus],
                 // By default a primary waits 5 s for more replicas before it sends anything.
@@ -135,7 +135,7 @@ impl LocalCluster {
         let (from_id, to_id) = (&self.ids[from], &self.ids[to]);
         self.ask(to, &format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}"))?;
         self.ask(from, &format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}"))?;
-        // The new owner first: the others would send clients there before it knows.
+        // The new owner first: otherwise the others send clients to it too early.
         for number in [to, from] {
             self.ask(number, &format!("CLUSTER SETSLOT {slot} NODE {to_id}"))?;
         }
@@ -169,7 +169,7 @@ fn id_and_slots(line: &str) -> String {
     format!("{id} {}", slots.join(" "))
 }
 
-/// Sends one command. These few lines spare this crate a Redis client.
+/// Sends one command. With these few lines, this crate needs no Redis client.
 fn ask(node: &LocalRedis, command: &str) -> anyhow::Result<String> {
     let ask = || -> anyhow::Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", node.port()))?;

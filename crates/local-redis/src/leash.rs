@@ -1,4 +1,4 @@
-//! A process that ends with its owner, even if the owner is killed and can't clean up.
+//! A process that ends with its owner, even if the owner is killed and cannot clean up.
 //!
 //! SIGKILL runs no destructors, and a parent-death signal watches the spawning thread, not the
 //! process. So each process gets a watchdog: a shell that reads from a pipe whose other end only
@@ -63,7 +63,7 @@ impl Leashed {
     /// Sends a signal to the process and all it has started, as Ctrl+C in a terminal does. Does
     /// nothing if it has already ended.
     pub fn signal(&mut self, signal: Signal) {
-        // After a wait the system may give the process id to another process.
+        // Once it was waited for, the system may give its process id to another process.
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = kill_process_group(Pid::from_child(&self.child), signal);
         }
