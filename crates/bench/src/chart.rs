@@ -44,9 +44,8 @@ pub(crate) fn svg(readers: &[Dots]) -> String {
             let x = x(ratio);
             parts.push(format!("<circle cx='{x:.0}' cy='{y}' r='{radius}' fill='{colour}'/>"));
         }
-        let right = x(wall.max(cpu));
-        parts.push(text(right + 16.0, y + 5, WALL, format!("wall {wall:.2}")));
-        parts.push(text(right + 92.0, y + 5, CPU, format!("CPU {cpu:.2}")));
+        let figures = format!("wall {wall:.2} <tspan dx='8' fill='{CPU}'>CPU {cpu:.2}</tspan>");
+        parts.push(text(x(wall.max(cpu)) + 16.0, y + 5, WALL, figures));
     }
     let height = bottom + ROW;
     format!(

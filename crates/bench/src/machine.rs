@@ -32,7 +32,8 @@ fn processor() -> Option<String> {
     first_line(Command::new("sysctl").args(["-n", "machdep.cpu.brand_string"]))
 }
 
-fn first_line(command: &mut Command) -> Option<String> {
+/// The first line that the command prints, if it succeeds.
+pub(crate) fn first_line(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).lines().next()?.to_owned())
 }

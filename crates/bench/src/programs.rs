@@ -14,6 +14,7 @@ use redis::Connection;
 use tempfile::NamedTempFile;
 use wait4::Wait4;
 
+use crate::machine::first_line;
 use crate::messages::{CHANNEL, Kind};
 use crate::raw;
 
@@ -229,10 +230,8 @@ pub(crate) fn itself() -> Result<Command, String> {
 }
 
 pub(crate) fn on_path(name: &str) -> Result<Command, String> {
-    match Command::new(name).arg("--version").output() {
-        Ok(output) if output.status.success() => Ok(Command::new(name)),
-        _ => Err(format!("there is no {name} on the PATH")),
-    }
+    let is_there = first_line(Command::new(name).arg("--version")).is_some();
+    is_there.then(|| Command::new(name)).ok_or_else(|| format!("there is no {name} on the PATH"))
 }
 
 /// Subscribers on other clients, if they were built.
