@@ -151,18 +151,23 @@ pub(crate) fn publish(
     Ok((start, receivers))
 }
 
-/// Reads `count` answers to PUBLISH, each `:0` or `:1`, and returns their sum.
+/// Reads `count` answers to PUBLISH, which are numbers of receivers, and returns their sum.
 fn count_receivers(mut answers: impl Read, count: u64) -> anyhow::Result<u64> {
     let mut buffer = vec![0; BUFFER];
-    let (mut answered, mut receivers) = (0, 0);
+    // An answer may continue in the next read.
+    let (mut answered, mut receivers, mut number) = (0, 0, 0);
     while answered < count {
         let read = answers.read(&mut buffer)?;
         ensure!(read > 0, "Redis closed the connection");
         for &byte in &buffer[..read] {
             match byte {
-                b'\n' => answered += 1,
-                b'1' => receivers += 1,
-                b':' | b'0' | b'\r' => {}
+                b'0'..=b'9' => number = number * 10 + u64::from(byte - b'0'),
+                b'\n' => {
+                    answered += 1;
+                    receivers += number;
+                    number = 0;
+                }
+                b':' | b'\r' => {}
                 _ => bail!("Redis answers: {}", String::from_utf8_lossy(&buffer[..read])),
             }
         }
@@ -210,9 +215,9 @@ mod tests {
 
     #[test]
     fn receivers_are_counted_across_reads() {
-        let pieces = (&b":1\r\n:"[..]).chain(&b"1\r"[..]).chain(&b"\n:0\r\n"[..]);
-        assert_eq!(count_receivers(pieces, 3).unwrap(), 2);
-        for wrong in [&b":1\r\n"[..], b":1\r\n-ERR no\r\n", b":2\r\n:1\r\n"] {
+        let pieces = (&b":1\r\n:1"[..]).chain(&b"2\r"[..]).chain(&b"\n:0\r\n"[..]);
+        assert_eq!(count_receivers(pieces, 3).unwrap(), 13);
+        for wrong in [&b":1\r\n"[..], b":1\r\n-ERR no\r\n"] {
             assert!(count_receivers(wrong, 2).is_err());
         }
     }
