@@ -117,12 +117,10 @@ impl LocalCluster {
         urls.join(",")
     }
 
-    /// The number of the node that serves the channel's slot, or `None` during a failover. The name
-    /// must not contain spaces.
+    /// The number of the node that serves the channel's slot, or `None` during a failover.
     pub fn owner(&self, channel: &str) -> anyhow::Result<Option<usize>> {
         ensure!(!channel.contains(' '), "'{channel}' contains spaces");
-        // Other nodes answer with an error that names the owner. Killed and stopped nodes do not
-        // answer.
+        // The others answer with an error; killed and stopped nodes do not answer.
         let serves = |&node: &usize| self.ask(node, &format!("EXISTS {channel}")).is_ok();
         Ok((0..self.size()).find(serves))
     }
