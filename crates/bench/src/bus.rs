@@ -1,199 +1,129 @@
 //! The bus of a cluster: how often its nodes pass on a published message, plain and sharded, and
 //! the CPU that all nodes need for it.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::ops::Sub;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use local_redis::{LocalCluster, PATIENCE, Server};
 
 use crate::messages::{CHANNEL, payload};
 use crate::paired::{in_turn, median, ratio};
-use crate::readers::Bench;
+use crate::programs::Bench;
 use crate::report::{Report, Table, factor, grouped, micros};
-use crate::resp::{Integers, command, connect, push};
 
-/// Primaries and replicas. A single node, which uses no bus, comes first.
-const CLUSTERS: [(usize, usize); 4] = [(1, 0), (3, 0), (6, 0), (3, 3)];
+/// Primaries and replicas. A single node, which uses no bus, comes first. A quick run measures the
+/// first and the last.
+const CLUSTERS: [(&str, usize, usize); 4] = [
+    ("one node", 1, 0),
+    ("3 primaries", 3, 0),
+    ("6 primaries", 6, 0),
+    ("3 primaries, 3 replicas", 3, 3),
+];
 const SIZE: usize = 64;
 
 /// Messages published together. The next ones follow when the subscriber has these: a backlog in
 /// a node would cost CPU too.
 const BATCH: usize = 100;
 
-/// What the nodes have counted, added up.
-#[derive(Clone, Copy, PartialEq)]
-struct Counted {
-    /// Published messages that came over the bus.
-    received: f64,
-    /// In seconds.
-    cpu: f64,
-}
-
-impl Sub for Counted {
-    type Output = Counted;
-
-    fn sub(self, before: Counted) -> Counted {
-        Counted { received: self.received - before.received, cpu: self.cpu - before.cpu }
-    }
-}
-
 pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let batches = bench.pick(500, 2);
-    let count = batches * BATCH;
-    let title = format!("Cluster: {} messages of {SIZE} bytes", grouped(count as u64));
-    let header = ["", "sent on the bus", "CPU of all nodes", "× one node"];
-    let mut table = Table::new(&header);
+    let title = format!("Cluster: {} messages of {SIZE} bytes", grouped((batches * BATCH) as u64));
+    let mut table = Table::new(&["", "sent on the bus", "CPU of all nodes", "× one node"]);
     if let Server::StandIn(_) = bench.server {
         table.missing("cluster", "there is no redis-server or valkey-server on the PATH");
         report.table("bus", &title, table);
         return Ok(());
     }
     eprintln!("{title}: starting the nodes ...");
-    let mut contestants = Vec::new();
     let mut clusters = Vec::new();
-    for (primaries, replicas) in bench.pick(CLUSTERS.to_vec(), vec![CLUSTERS[0], CLUSTERS[3]]) {
-        let name = match (primaries, replicas) {
-            (1, _) => "one node".to_owned(),
-            (_, 0) => format!("{primaries} primaries"),
-            _ => format!("{primaries} primaries, {replicas} replicas"),
-        };
-        contestants.extend([false, true].map(|sharded| (clusters.len(), name.clone(), sharded)));
-        clusters.push(LocalCluster::start(primaries, replicas)?);
+    for (name, primaries, replicas) in CLUSTERS.into_iter().step_by(bench.pick(1, 3)) {
+        clusters.push((name, LocalCluster::start(primaries, replicas)?));
     }
-    let runs = in_turn(&title, bench.pick(5, 1), &contestants, |(cluster, _, sharded)| {
-        cost(&mut clusters[*cluster], *sharded, batches)
+    let both = clusters.iter().flat_map(|it| [(it, "plain"), (it, "sharded")]).collect();
+    let runs = in_turn(&title, bench.pick(5, 1), both, |((_, cluster), way)| {
+        cost(cluster, *way == "sharded", batches)
     })?;
-    for ((_, name, sharded), each) in &runs {
-        let way = if *sharded { "sharded" } else { "plain" };
+    for (row, (((name, _), way), each)) in runs.iter().enumerate() {
         table.row([
             format!("{name}: {way}"),
-            factor(median(each.iter().map(|run| run.received))),
-            micros(median(each.iter().map(|run| run.cpu))),
-            factor(ratio(each, &runs[usize::from(*sharded)].1, |run| run.cpu)),
+            factor(median(each.iter().map(|(received, _)| *received))),
+            micros(median(each.iter().map(|(_, cpu)| *cpu))),
+            // The first two rows are one node: plain, and sharded.
+            factor(ratio(each, &runs[row % 2].1, |(_, cpu)| *cpu)),
         ]);
     }
     report.table("bus", &title, table);
     Ok(())
 }
 
-/// What one message costs all nodes.
-fn cost(cluster: &mut LocalCluster, sharded: bool, batches: usize) -> anyhow::Result<Counted> {
+/// How often a message is sent on the bus, and the CPU that all nodes need for it, in seconds.
+fn cost(cluster: &LocalCluster, sharded: bool, batches: usize) -> anyhow::Result<(f64, f64)> {
+    let (channel, payload) = (CHANNEL.channel, payload(0, SIZE));
+    let [publish, subscribe, message] = match sharded {
+        false => ["PUBLISH", "SUBSCRIBE", "message"],
+        true => ["SPUBLISH", "SSUBSCRIBE", "smessage"],
+    };
     let (takes, delivers) = match sharded {
         // Two different nodes, if there are two, so that the message uses the bus.
         false => (0, 1 % cluster.size()),
         true => {
-            let owner = cluster.owner(CHANNEL)?.context("no node owns the channel")?;
+            let owner = cluster.owner(channel)?.context("no node owns the channel")?;
             (owner, owner)
         }
     };
-    let mut load =
-        Load::connect(sharded, cluster.node(takes).port(), cluster.node(delivers).port())?;
-    // The first messages make the nodes allocate their buffers.
-    load.publish(1)?;
-    let before = settled(cluster)?;
-    load.publish(batches)?;
-    let spent = settled(cluster)? - before;
-    let each = (batches * BATCH) as f64;
-    Ok(Counted { received: spent.received / each, cpu: spent.cpu / each })
-}
-
-/// Waits until nothing more arrives over the bus. (Not for as many as were sent: Valkey counted
-/// its light messages only where they arrive, at first.)
-fn settled(cluster: &LocalCluster) -> anyhow::Result<Counted> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut before = counted(cluster)?;
-    loop {
-        sleep(Duration::from_millis(50));
-        let now = counted(cluster)?;
-        if now.received == before.received {
-            return Ok(now);
-        }
-        ensure!(Instant::now() < deadline, "messages still arrive over the bus");
-        before = now;
+    let connection = |node| -> anyhow::Result<_> {
+        let connection = redis::Client::open(cluster.url(node))?.get_connection()?;
+        connection.set_read_timeout(Some(PATIENCE))?;
+        Ok(connection)
+    };
+    let (mut publisher, mut subscriber) = (connection(takes)?, connection(delivers)?);
+    redis::cmd(subscribe).arg(channel).exec(&mut subscriber)?;
+    let mut batch = redis::pipe();
+    for _ in 0..BATCH {
+        batch.cmd(publish).arg(channel).arg(&payload);
     }
+    let mut publish = |batches| -> anyhow::Result<(f64, f64)> {
+        for _ in 0..batches {
+            batch.exec(&mut publisher)?;
+            for _ in 0..BATCH {
+                let received = subscriber.recv_response().context("messages are missing")?;
+                let received: [String; 3] = redis::from_redis_value(received)?;
+                ensure!(received == [message, channel, &payload], "received {received:?}");
+            }
+        }
+        // The nodes without a subscriber may still read the last batch. (Valkey counted its light
+        // messages only where they arrive, at first, so their number is not known before.)
+        sleep(Duration::from_millis(100));
+        counted(cluster)
+    };
+    // The first messages make the nodes allocate their buffers.
+    let before = publish(1)?;
+    let after = publish(batches)?;
+    let each = |after: f64, before: f64| (after - before) / (batches * BATCH) as f64;
+    Ok((each(after.0, before.0), each(after.1, before.1)))
 }
 
-fn counted(cluster: &LocalCluster) -> anyhow::Result<Counted> {
-    let mut sum = Counted { received: 0.0, cpu: 0.0 };
+/// How many messages have arrived over the bus, and the CPU of all nodes in seconds.
+fn counted(cluster: &LocalCluster) -> anyhow::Result<(f64, f64)> {
+    let (mut received, mut cpu) = (0.0, 0.0);
     for node in 0..cluster.size() {
-        let bus = cluster.ask(node, "CLUSTER INFO")?;
-        let cpu = cluster.ask(node, "INFO cpu")?;
+        let info = cluster.ask(node, "CLUSTER INFO")? + &cluster.ask(node, "INFO cpu")?;
         for kind in ["publish", "publishshard"] {
             let name = format!("cluster_stats_messages_{kind}_received");
             // Redis omits counters that are zero.
-            sum.received += field(&bus, &name).unwrap_or_default();
+            received += field(&info, &name).unwrap_or_default();
         }
         for name in ["used_cpu_user", "used_cpu_sys"] {
-            sum.cpu += field(&cpu, name).with_context(|| format!("INFO has no {name}"))?;
+            cpu += field(&info, name).with_context(|| format!("INFO has no {name}"))?;
         }
     }
-    Ok(sum)
+    Ok((received, cpu))
 }
 
 /// The number in a line of `INFO` or `CLUSTER INFO`.
 fn field(info: &str, name: &str) -> Option<f64> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.parse().ok())
-}
-
-/// A publisher and a subscriber.
-struct Load {
-    publisher: TcpStream,
-    subscriber: TcpStream,
-    /// A batch, as it is published and as it is received.
-    commands: Vec<u8>,
-    messages: Vec<u8>,
-}
-
-impl Load {
-    fn connect(sharded: bool, takes: u16, delivers: u16) -> anyhow::Result<Load> {
-        let [publish, subscribe, message]: [&[u8]; 3] = match sharded {
-            false => [b"PUBLISH", b"SUBSCRIBE", b"message"],
-            true => [b"SPUBLISH", b"SSUBSCRIBE", b"smessage"],
-        };
-        let (channel, payload) = (CHANNEL.as_bytes(), payload(0, SIZE));
-        let (publisher, mut subscriber) = (connect(takes)?, connect(delivers)?);
-        publisher.set_read_timeout(Some(PATIENCE))?;
-        subscriber.set_read_timeout(Some(PATIENCE))?;
-        let mut sent = Vec::new();
-        command(&mut sent, &[subscribe, channel]);
-        subscriber.write_all(&sent)?;
-        let (mut answer, mut byte) = (Vec::new(), [0]);
-        while push(&answer)?.is_none() {
-            subscriber.read_exact(&mut byte)?;
-            answer.push(byte[0]);
-        }
-        let batch = |words: &[&[u8]]| {
-            let mut one = Vec::new();
-            command(&mut one, words);
-            one.repeat(BATCH)
-        };
-        let commands = batch(&[publish, channel, payload.as_bytes()]);
-        // Redis encodes a push (in RESP2) in the same way as a command.
-        let messages = batch(&[message, channel, payload.as_bytes()]);
-        Ok(Load { publisher, subscriber, commands, messages })
-    }
-
-    /// Publishes, and returns when the subscriber has everything.
-    fn publish(&mut self, batches: usize) -> anyhow::Result<()> {
-        let mut answer = [0; 4096];
-        let mut received = vec![0; self.messages.len()];
-        for _ in 0..batches {
-            self.publisher.write_all(&self.commands)?;
-            let mut answers = Integers::default();
-            while answers.count < BATCH as u64 {
-                let read = self.publisher.read(&mut answer)?;
-                ensure!(read > 0, "Redis closed the connection");
-                answers.read(&answer[..read])?;
-            }
-            self.subscriber.read_exact(&mut received).context("messages are missing")?;
-            ensure!(received == self.messages, "received messages that were not published");
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

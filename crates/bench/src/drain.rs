@@ -2,110 +2,97 @@
 //! the last one.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::FileExt;
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, ensure};
 
-use crate::chart::Dots;
-use crate::messages::{self, Kind, payload};
+use crate::messages::{self, CHANNEL, Kind, PATTERN, payload};
 use crate::paired::{in_turn, median, ratio};
-use crate::process::Measured;
+use crate::programs::{Bench, Format, Program, Subscribed, file, rivals};
 use crate::raw;
-use crate::readers::{Bench, Reader, rivals};
 use crate::report::{Limit, Report, Table, factor, grouped, micros};
-use crate::resp::Client;
-use crate::start::wait_until_subscribed;
 
-/// If a reader prints nothing for so long after the last message was published, the rest is lost.
+/// If a reader prints nothing for this long after the last message was published, the rest is lost.
 const GIVE_UP: Duration = Duration::from_secs(5);
 
-/// How often the output is checked: about a hundredth of a drain.
+/// The pause between two looks at the output.
 const CHECK: Duration = Duration::from_micros(500);
 
-/// Messages and bytes: kept smaller than the memory of a small machine.
-const DRAINS: [(Kind, u64, usize); 6] = [
-    (Kind::Channel, 300_000, 64),
-    (Kind::Channel, 300_000, 16),
-    (Kind::Channel, 100_000, 1024),
-    (Kind::Channel, LARGEST, 1024),
-    (Kind::Pattern, 300_000, 64),
-    (Kind::Pattern, 300_000, 16),
+/// A kind of subscription, messages, and bytes in each message.
+pub(crate) type Load = (Kind, u64, usize);
+
+/// All messages of a drain fit into the memory of a small machine.
+const DRAINS: [Load; 6] = [
+    (CHANNEL, 300_000, 64),
+    (CHANNEL, 300_000, 16),
+    (CHANNEL, 100_000, 1024),
+    (CHANNEL, LARGEST, 1024),
+    (PATTERN, 300_000, 64),
+    (PATTERN, 300_000, 16),
 ];
 
-/// Only for the raw reader and the services: the others would take too long.
+/// Only the raw reader and the services drain so many: the others would take too long.
 const LARGEST: u64 = 500_000;
-
-#[derive(Clone, Copy)]
-pub(crate) struct Drain {
-    pub kind: Kind,
-    pub count: u64,
-    pub size: usize,
-}
 
 pub(crate) struct Drained {
     /// From the first byte published to the last line printed, in seconds per message.
     pub wall: f64,
     /// Of the reader, without its start, in seconds per message.
     pub cpu: f64,
-    /// In bytes, where it is known.
-    pub peak_memory: Option<u64>,
+    /// In MiB, where it is known.
+    pub peak_memory: Option<f64>,
+    /// The reader's share of the messages.
+    pub count: u64,
     pub lost: u64,
 }
 
-impl Drain {
-    /// Drains with one reader.
-    pub(crate) fn run(self, bench: &Bench, reader: &Reader) -> anyhow::Result<Drained> {
-        let Drain { kind, count, size } = self;
-        let start = || -> anyhow::Result<_> {
-            let redis = bench.redis()?;
-            let (file, printed) = bench.file()?;
-            let process = Measured::start(&mut bench.command(reader, kind, &redis)?, file)?;
-            wait_until_subscribed(&mut Client::connect(redis.port())?, kind)?;
-            Ok((redis, process, printed))
-        };
-        let (idle_redis, idle, _) = start()?;
-        let start_cpu = idle.kill()?.cpu;
-        drop(idle_redis);
+/// Drains with one reader, which gets its share of the messages.
+pub(crate) fn drain(bench: &Bench, reader: &Program, load: Load) -> anyhow::Result<Drained> {
+    let (kind, count, size) = load;
+    let count = (count / reader.share).max(1);
+    let idle = bench.subscribe(reader, file()?.0)?;
+    let start_cpu = idle.running.kill()?.cpu;
+    drop(idle.redis);
 
-        let (redis, process, printed) = start()?;
-        let port = redis.port();
-        let published = spawn(move || raw::publish(port, kind.channel(), count, size));
-        let end = wait_for(&printed, &payload(count - 1, size), || published.is_finished())?;
-        let (start, receivers) =
-            published.join().map_err(|_| anyhow!("the publisher panicked"))??;
-        ensure!(receivers == count, "Redis counted {receivers} receivers instead of {count}");
+    let (file, printed) = file()?;
+    let Subscribed { redis, running, .. } = bench.subscribe(reader, file)?;
+    let port = redis.port();
+    let published = spawn(move || raw::publish(port, kind.channel, count, size));
+    let end = wait_for(&printed, &payload(count - 1, size), || published.is_finished())?;
+    let (start, receivers) = published.join().map_err(|_| anyhow!("the publisher panicked"))??;
+    ensure!(receivers == count, "Redis counted {receivers} receivers instead of {count}");
 
-        let peak_memory = process.peak_memory();
-        let cpu = process.kill()?.cpu.saturating_sub(start_cpu);
-        Ok(Drained {
-            wall: (end - start).as_secs_f64() / count as f64,
-            cpu: cpu.as_secs_f64() / count as f64,
-            peak_memory,
-            lost: count - count_messages(printed, size)?,
-        })
-    }
+    let peak_memory = running.peak_memory();
+    let cpu = (running.kill()?.cpu - start_cpu).max(0.0);
+    Ok(Drained {
+        wall: (end - start).as_secs_f64() / count as f64,
+        cpu: cpu / count as f64,
+        peak_memory,
+        count,
+        lost: count - count_messages(printed, size)?,
+    })
 }
 
 /// Returns the time at which the last line has this payload, or at which the output stopped.
 fn wait_for(
-    mut output: &File,
+    output: &File,
     last: &str,
     all_published: impl Fn() -> bool,
 ) -> anyhow::Result<Instant> {
-    // With room for the end of a line of JSON.
-    let length = last.len() as u64 + 64;
-    let mut tail = Vec::new();
+    // Has room for the end of a line of JSON.
+    let mut tail = vec![0; last.len() + 64];
     let (mut size, mut grown) = (0, Instant::now());
     loop {
         let now = Instant::now();
         let size_now = output.metadata()?.len();
         if size_now > size {
             (size, grown) = (size_now, now);
-            output.seek(SeekFrom::Start(size.saturating_sub(length)))?;
-            tail.clear();
-            output.read_to_end(&mut tail)?;
+            let start = size.saturating_sub(tail.len() as u64);
+            let read = output.read_at(&mut tail, start)?;
+            let tail = &tail[..read];
             let is_there = tail.windows(last.len()).any(|bytes| bytes == last.as_bytes());
             if is_there && tail.ends_with(b"\n") {
                 return Ok(now);
@@ -119,8 +106,7 @@ fn wait_for(
 }
 
 /// Counts the messages that were printed whole, and checks their order.
-fn count_messages(mut output: impl Read + Seek, size: usize) -> anyhow::Result<u64> {
-    output.rewind()?;
+fn count_messages(output: impl Read, size: usize) -> anyhow::Result<u64> {
     let mut output = BufReader::with_capacity(1 << 20, output);
     let mut line = Vec::new();
     let (mut next, mut count) = (0, 0);
@@ -138,75 +124,64 @@ fn count_messages(mut output: impl Read + Seek, size: usize) -> anyhow::Result<u
 
 pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     for (kind, count, size) in DRAINS {
-        let mut readers = bench.readers(kind);
-        match (kind, count) {
-            (Kind::Channel, LARGEST) => readers.truncate(3),
-            (Kind::Channel, _) => readers.extend(rivals()?),
-            (Kind::Pattern, _) => {}
+        let mut readers = bench.readers(kind)?;
+        match count {
+            LARGEST => readers.truncate(3),
+            _ if kind == CHANNEL => readers.extend(rivals()),
+            _ => {}
         }
-        compare(bench, report, Drain { kind, count: count / bench.pick(1, 300), size }, &readers)?;
+        let count = count / bench.pick(1, 300);
+        let rounds = bench.pick(if size == 64 { 7 } else { 5 }, 1);
+        let title = format!("Drain: {} messages of {size} bytes, {}", grouped(count), kind.name);
+        let header = ["", "wall a message", "× raw", "CPU a message", "× raw", "lost"];
+        let mut table = Table::new(&header);
+        let readers = table.without_missing(readers);
+        let run = |reader: &Program| drain(bench, reader, (kind, count, size));
+        let runs = in_turn(&title, rounds, readers, run)?;
+        for (reader, each) in &runs {
+            let all: u64 = each.iter().map(|run| run.count).sum();
+            let lost: u64 = each.iter().map(|run| run.lost).sum();
+            // A time without all messages is not comparable.
+            let complete = |figure: Option<f64>| figure.filter(|_| lost == 0);
+            let wall = complete(ratio(each, &runs[0].1, |run| run.wall));
+            let cpu = complete(ratio(each, &runs[0].1, |run| run.cpu));
+            table.row([
+                reader.name_with_share(),
+                micros(complete(median(each.iter().map(|run| run.wall)))),
+                factor(wall),
+                micros(complete(median(each.iter().map(|run| run.cpu)))),
+                factor(cpu),
+                match lost {
+                    0 => "0".to_owned(),
+                    _ => format!("{} of {}", grouped(lost), grouped(all)),
+                },
+            ]);
+            let [wall_limit, cpu_limit] = limits(reader, size);
+            for (figure, ratio, limit) in [("wall", wall, wall_limit), ("CPU", cpu, cpu_limit)] {
+                let Some(limit) = limit else { continue };
+                let messages = format!("{} × {size} bytes", grouped(count));
+                let what = format!("drain, {messages}, {}: {figure}", reader.name);
+                let measured = if lost == 0 { ratio } else { Some(f64::INFINITY) };
+                report.target(what, Limit::AtMost(limit), "× raw reader", measured);
+            }
+            if (kind, size) == (CHANNEL, 64) {
+                report.dots.push((reader.name.replace('`', ""), wall.zip(cpu)));
+            }
+        }
+        report.table("drain", &title, table);
     }
     Ok(())
 }
 
-fn compare(
-    bench: &Bench,
-    report: &mut Report,
-    drain: Drain,
-    readers: &[Reader],
-) -> anyhow::Result<()> {
-    let Drain { kind, count, size } = drain;
-    let rounds = bench.pick(if size == 64 { 7 } else { 5 }, 1);
-    let title = format!("Drain: {} messages of {size} bytes, {}", grouped(count), kind.name());
-    let runs = in_turn(&title, rounds, readers, |reader| {
-        Drain { count: reader.share_of(count), ..drain }.run(bench, reader)
-    })?;
-
-    let header = ["", "wall a message", "× raw", "CPU a message", "× raw", "lost"];
-    let mut table = Table::new(&header);
-    let raw = &runs[0].1;
-    for (reader, runs) in &runs {
-        let lost: u64 = runs.iter().map(|run| run.lost).sum();
-        // A time without all messages is not comparable.
-        let complete = |figure: Option<f64>| figure.filter(|_| lost == 0);
-        let (wall, cpu) = (ratio(runs, raw, |run| run.wall), ratio(runs, raw, |run| run.cpu));
-        table.row([
-            reader.name_with_share(),
-            micros(complete(median(runs.iter().map(|run| run.wall)))),
-            factor(complete(wall)),
-            micros(complete(median(runs.iter().map(|run| run.cpu)))),
-            factor(complete(cpu)),
-            match reader.share_of(count) * rounds as u64 {
-                _ if lost == 0 => "0".to_owned(),
-                all => format!("{} of {}", grouped(lost), grouped(all)),
-            },
-        ]);
-        let mut target = |figure, ratio: Option<f64>, limit| {
-            let name = format!("drain, {} × {size} bytes, {reader}: {figure}", grouped(count));
-            let measured = if lost == 0 { ratio } else { Some(f64::INFINITY) };
-            report.target(name, Limit::AtMost(limit), "× raw reader", measured);
-        };
-        match (reader, size) {
-            (Reader::Text(_) | Reader::Json(_), 64) => {
-                target("wall", wall, 1.15);
-                target("CPU", cpu, if let Reader::Text(_) = reader { 2.5 } else { 3.0 });
-            }
-            (Reader::Text(_) | Reader::Json(_), 16) => target("CPU", cpu, 4.0),
-            (Reader::Text(_) | Reader::Json(_), _) => target("wall", wall, 1.15),
-            _ => {}
-        }
-        if (kind, size) == (Kind::Channel, 64) {
-            report.dots.push(Dots {
-                name: reader.to_string().replace('`', ""),
-                ratios: complete(wall).zip(complete(cpu)),
-            });
-        }
+/// The targets for wall time and CPU, as multiples of those of the raw reader.
+fn limits(reader: &Program, size: usize) -> [Option<f64>; 2] {
+    match (reader.format, size) {
+        (None, _) => [None, None],
+        (Some(Format::Text), 64) => [Some(1.15), Some(2.5)],
+        (Some(Format::Json), 64) => [Some(1.15), Some(3.0)],
+        (_, 16) => [None, Some(4.0)],
+        _ => [Some(1.15), None],
     }
-    if kind == Kind::Channel && readers.len() > 3 {
-        bench.list_missing(&mut table);
-    }
-    report.table("drain", &title, table);
-    Ok(())
 }
 
 #[cfg(test)]

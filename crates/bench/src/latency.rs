@@ -1,27 +1,24 @@
-//! Latency: from publishing a message until its line was read from the reader's stdout. Both times
-//! are taken by this process, so by the same clock.
+//! Latency: from publishing a message until its line was read from the reader's stdout. This process
+//! takes both times, so they come from the same clock.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{ChildStdout, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use local_redis::{LocalRedis, PATIENCE};
+use local_redis::PATIENCE;
+use redis::Connection;
 
-use crate::messages::{self, Kind, payload};
+use crate::messages::{self, CHANNEL, payload};
 use crate::paired::{in_turn, ratio};
-use crate::process::Measured;
-use crate::readers::{Bench, Reader};
+use crate::programs::{Bench, Program};
 use crate::report::{Limit, Report, Table, factor, grouped, micros};
-use crate::resp::{Client, Integers, command, connect};
-use crate::start::wait_until_subscribed;
 
-/// 1,000 messages a second.
+/// Between two messages: 1,000 a second.
 const INTERVAL: Duration = Duration::from_millis(1);
 const SIZE: usize = 64;
-const KIND: Kind = Kind::Channel;
 
 pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let (rounds, count) = bench.pick((5, 2000), (1, 100));
@@ -29,106 +26,79 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
         "Latency from publishing to the printed line: {} messages of {SIZE} bytes, 1,000 a second",
         grouped(rounds as u64 * count)
     );
-    let readers = bench.readers(KIND);
-    let runs = in_turn(&title, rounds, &readers, |reader| run(bench, reader, count))?;
-
     let mut table = Table::new(&["", "p50", "× raw", "p99", "× raw", "p99.9"]);
+    let readers = table.without_missing(bench.readers(CHANNEL)?);
+    let runs = in_turn(&title, rounds, readers, |reader| run(bench, reader, count))?;
+
     for (reader, each) in &runs {
-        let all = sorted(each.iter().flatten().copied());
-        let ratio = |part| ratio(each, &runs[0].1, |run: &Vec<f64>| quantile(run, part));
-        let (p50, p99) = (ratio(0.5), ratio(0.99));
-        let shown = |part| micros(Some(quantile(&all, part)));
-        table.row([
-            reader.to_string(),
-            shown(0.5),
-            factor(p50),
-            shown(0.99),
-            factor(p99),
-            shown(0.999),
-        ]);
-        if let Reader::Text(_) | Reader::Json(_) = reader {
-            for (name, ratio) in [("p50", p50), ("p99", p99)] {
-                let name = format!("latency, {reader}: {name}");
-                report.target(name, Limit::AtMost(1.3), "× raw reader", ratio);
+        let all = each.concat();
+        let mut row = vec![reader.name.clone()];
+        for (name, part) in [("p50", 0.5), ("p99", 0.99)] {
+            let ratio = ratio(each, &runs[0].1, |run| quantile(run, part));
+            row.extend([micros(Some(quantile(&all, part))), factor(ratio)]);
+            if reader.format.is_some() {
+                let what = format!("latency, {}: {name}", reader.name);
+                report.target(what, Limit::AtMost(1.3), "× raw reader", ratio);
             }
         }
+        row.push(micros(Some(quantile(&all, 0.999))));
+        table.row(row);
     }
-    bench.list_missing(&mut table);
     report.table("latency", &title, table);
     Ok(())
 }
 
-fn sorted(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<_> = values.into_iter().collect();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-/// The value below which this part of the sorted values lies.
-fn quantile(sorted: &[f64], part: f64) -> f64 {
+/// The value below which this part of the values lies.
+fn quantile(values: &[f64], part: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
     sorted[(sorted.len() as f64 * part) as usize]
 }
 
-/// The latencies of one reader in seconds, sorted.
-fn run(bench: &Bench, reader: &Reader, count: u64) -> anyhow::Result<Vec<f64>> {
-    let redis = bench.redis()?;
-    let mut process = Measured::start(&mut bench.command(reader, KIND, &redis)?, Stdio::piped())?;
-    let stdout = process.process.child().stdout.take().context("no stdout")?;
-    wait_until_subscribed(&mut Client::connect(redis.port())?, KIND)?;
-
-    let (finished, printed) = mpsc::channel();
-    // It ends with the process at the latest.
-    spawn(move || drop(finished.send(read(stdout, count))));
-    let published = publish(&redis, count)?;
-    let printed = printed
-        .recv_timeout(PATIENCE)
-        .with_context(|| format!("{reader} did not print all messages"))??;
-    process.kill()?;
-    let pairs = published.into_iter().zip(printed);
-    Ok(sorted(pairs.map(|(published, printed)| (printed - published).as_secs_f64())))
+/// The latencies of one reader in seconds.
+fn run(bench: &Bench, reader: &Program, count: u64) -> anyhow::Result<Vec<f64>> {
+    let mut subscribed = bench.subscribe(reader, Stdio::piped())?;
+    let stdout = subscribed.running.process.child().stdout.take().context("no stdout")?;
+    let (printed, lines) = mpsc::channel();
+    // The thread ends with the process at the latest.
+    spawn(move || {
+        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            let _ = printed.send((Instant::now(), messages::number(&line, SIZE)));
+        }
+    });
+    let published = publish(&mut subscribed.connection, count)?;
+    let mut latencies = Vec::new();
+    while latencies.len() < published.len() {
+        let (printed, number) = lines
+            .recv_timeout(PATIENCE)
+            .with_context(|| format!("{} did not print all messages", reader.name))?;
+        // Readers print other lines too, such as confirmations.
+        let Some(number) = number else { continue };
+        let expected = latencies.len();
+        ensure!(number == expected as u64, "message {number} was printed instead of {expected}");
+        latencies.push((printed - published[expected]).as_secs_f64());
+    }
+    Ok(latencies)
 }
 
 /// Publishes messages at a constant rate, and returns the time of each.
-fn publish(redis: &LocalRedis, count: u64) -> anyhow::Result<Vec<Instant>> {
-    let mut stream = connect(redis.port())?;
-    let mut answers = Integers::default();
+fn publish(redis: &mut Connection, count: u64) -> anyhow::Result<Vec<Instant>> {
     let mut published = Vec::new();
-    let mut bytes = Vec::new();
-    let mut answer = [0; 64];
     let start = Instant::now();
     for number in 0..count {
-        bytes.clear();
-        let payload = payload(number, SIZE);
-        command(&mut bytes, &[b"PUBLISH", KIND.channel().as_bytes(), payload.as_bytes()]);
+        let mut command = redis::cmd("PUBLISH");
+        command.arg(CHANNEL.channel).arg(payload(number, SIZE));
+        let bytes = command.get_packed_command();
         let due = start + INTERVAL * u32::try_from(number)?;
         sleep(due.saturating_duration_since(Instant::now()));
-        // Read the earlier answers only now: waking up for them would disturb the reader.
-        while answers.count < number {
-            let read = stream.read(&mut answer)?;
-            ensure!(read > 0, "Redis closed the connection");
-            answers.read(&answer[..read])?;
+        // The earlier answer is read only now: waking up for it would disturb the reader.
+        if number > 0 {
+            redis.recv_response()?;
         }
         published.push(Instant::now());
-        stream.write_all(&bytes)?;
+        redis.send_packed_command(&bytes)?;
     }
     Ok(published)
-}
-
-/// Reads the lines of the messages, and returns the time of each.
-fn read(stdout: ChildStdout, count: u64) -> anyhow::Result<Vec<Instant>> {
-    let mut stdout = BufReader::new(stdout);
-    let mut printed = Vec::new();
-    let mut line = Vec::new();
-    while (printed.len() as u64) < count {
-        line.clear();
-        ensure!(stdout.read_until(b'\n', &mut line)? > 0, "the reader ended");
-        let now = Instant::now();
-        let Some(number) = messages::number(&line, SIZE) else { continue };
-        let expected = printed.len() as u64;
-        ensure!(number == expected, "message {number} was printed instead of {expected}");
-        printed.push(now);
-    }
-    Ok(printed)
 }
 
 #[cfg(test)]
@@ -137,7 +107,7 @@ mod tests {
 
     #[test]
     fn quantiles() {
-        let values = sorted((0..1000).rev().map(f64::from));
+        let values: Vec<_> = (0..1000).rev().map(f64::from).collect();
         assert_eq!([0.5, 0.99, 0.999].map(|part| quantile(&values, part)), [500.0, 990.0, 999.0]);
         assert_eq!(quantile(&[1.0], 0.999), 1.0);
     }

@@ -9,20 +9,18 @@ mod machine;
 mod memory;
 mod messages;
 mod paired;
-mod process;
+mod programs;
 mod publish;
 mod raw;
-mod readers;
 mod report;
-mod resp;
 mod start;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use readers::Bench;
+use local_redis::exit_status;
+use programs::Bench;
 use report::Report;
 
 /// Measures the services beside other programs, and prints tables
@@ -33,7 +31,7 @@ struct Args {
     #[arg(value_name = "WHAT")]
     what: Vec<Section>,
 
-    /// Measure a few messages only, to see that everything runs; the figures mean nothing
+    /// Measure only a few messages, to see that everything runs; the figures mean nothing
     #[arg(long)]
     quick: bool,
 
@@ -65,48 +63,40 @@ enum Section {
 /// Runs the benchmark. `target_tmpdir` is the folder that cargo gives to benchmarks.
 pub fn main(target_tmpdir: &str) -> ExitCode {
     let arguments: Vec<_> = std::env::args().collect();
-    let result = match &arguments[..] {
+    exit_status(match &arguments[..] {
         [_, role, rest @ ..] if role == raw::ROLE => raw::main(rest),
         _ => run(&Args::parse(), target_tmpdir),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
 fn run(args: &Args, target_tmpdir: &str) -> anyhow::Result<()> {
     let bench = Bench::prepare(target_tmpdir, args.quick)?;
     let mut report = Report::default();
     machine::describe(&bench.server, &mut report);
-    for &section in Section::value_variants() {
-        if !args.what.is_empty() && !args.what.contains(&section) {
+    for section in Section::value_variants() {
+        if !args.what.is_empty() && !args.what.contains(section) {
             continue;
         }
-        match section {
-            Section::Drain => drain::measure(&bench, &mut report)?,
-            Section::Publish => publish::measure(&bench, &mut report)?,
-            Section::Latency => latency::measure(&bench, &mut report)?,
-            Section::Start => start::measure(&bench, &mut report)?,
-            Section::Memory => memory::measure(&bench, &mut report)?,
-            Section::Bus => bus::measure(&bench, &mut report)?,
-        }
+        let measure = match section {
+            Section::Drain => drain::measure,
+            Section::Publish => publish::measure,
+            Section::Latency => latency::measure,
+            Section::Start => start::measure,
+            Section::Memory => memory::measure,
+            Section::Bus => bus::measure,
+        };
+        measure(&bench, &mut report)?;
     }
     report.targets();
     if args.what.is_empty() {
-        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
-        let (page, svg) = (docs.join("performance.md"), docs.join("performance.svg"));
-        let text = std::fs::read_to_string(&page)
-            .with_context(|| format!("cannot read {}", page.display()))?;
-        // A run that saves nothing makes both too, so that a quick run finds mistakes in them.
-        for (path, text) in [(page, report.fill(&text)?), (svg, chart::svg(&report.dots)?)] {
+        let files = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/performance");
+        let (page, picture) = (format!("{files}.md"), format!("{files}.svg"));
+        let text = std::fs::read_to_string(&page).with_context(|| format!("cannot read {page}"))?;
+        // Both are also made without --save, so that a quick run finds mistakes in them.
+        for (path, text) in [(page, report.fill(&text)?), (picture, chart::svg(&report.dots))] {
             if args.save {
-                std::fs::write(&path, text)
-                    .with_context(|| format!("cannot write {}", path.display()))?;
-                eprintln!("Written: {}", path.display());
+                std::fs::write(&path, text).with_context(|| format!("cannot write {path}"))?;
+                eprintln!("Written: {path}");
             }
         }
     }

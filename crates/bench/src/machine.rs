@@ -8,18 +8,19 @@ use local_redis::Server;
 use crate::report::{Report, Table};
 
 pub(crate) fn describe(server: &Server, report: &mut Report) {
-    let mut table = Table::new(&["", ""]);
-    let mut row = |what: &str, is: Option<String>| {
-        table.row([what.to_owned(), is.unwrap_or_else(|| "not known".to_owned())]);
-    };
-    row("cores", available_parallelism().ok().map(|cores| cores.to_string()));
-    row("processor", processor());
-    row("system", first_line(Command::new("uname").args(["-srm"])));
     let (Server::Real(path) | Server::StandIn(path)) = server;
-    // The rest of `Redis server v=7.0.15 sha=...` depends on the build.
-    let version = first_line(Command::new(path).arg("--version"));
-    row("Redis", version.map(|it| it.split(" sha=").next().unwrap_or_default().to_owned()));
-    row("Rust", first_line(Command::new("rustc").arg("--version")));
+    let redis = first_line(Command::new(path).arg("--version"));
+    let mut table = Table::new(&["", ""]);
+    for (what, is) in [
+        ("cores", available_parallelism().ok().map(|cores| cores.to_string())),
+        ("processor", processor()),
+        ("system", first_line(Command::new("uname").arg("-srm"))),
+        // The rest of `Redis server v=7.0.15 sha=...` depends on the build.
+        ("Redis", redis.and_then(|it| Some(it.split(" sha=").next()?.to_owned()))),
+        ("Rust", first_line(Command::new("rustc").arg("--version"))),
+    ] {
+        table.row([what.to_owned(), is.unwrap_or_else(|| "not known".to_owned())]);
+    }
     report.table("machine", "Measured on", table);
 }
 
@@ -31,7 +32,8 @@ fn processor() -> Option<String> {
     first_line(Command::new("sysctl").args(["-n", "machdep.cpu.brand_string"]))
 }
 
-fn first_line(command: &mut Command) -> Option<String> {
+/// The first line that the command prints, if it succeeds.
+pub(crate) fn first_line(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).lines().next()?.to_owned())
 }

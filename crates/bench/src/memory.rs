@@ -1,19 +1,13 @@
-//! Memory: the most that a process had after one message, and in a flood.
+//! Memory: the most that a process ever had, after one message and in a flood.
 
 use std::io::Read;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use anyhow::ensure;
-use local_redis::PATIENCE;
+use acceptance::eventually;
 
-use crate::drain::Drain;
-use crate::messages::Kind;
-use crate::process::Measured;
-use crate::readers::{Bench, Reader, connect_to};
-use crate::report::{Limit, Report, Table, grouped, mebibytes};
-
-const KIND: Kind = Kind::Channel;
+use crate::drain::drain;
+use crate::messages::CHANNEL;
+use crate::programs::{Bench, Program, file};
+use crate::report::{Limit, Report, Table, grouped, shown};
 
 /// Messages and bytes.
 const FLOODS: [(u64, usize); 2] = [(300_000, 64), (100_000, 1024)];
@@ -23,48 +17,44 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     eprintln!("{title} ...");
     let header = FLOODS.map(|(count, size)| format!("flood of {} × {size} bytes", grouped(count)));
     let mut table = Table::new(&["", "idle", &header[0], &header[1]]);
-    for reader in bench.readers(KIND) {
-        let idle = Drain { kind: KIND, count: 1, size: 64 }.run(bench, &reader)?.peak_memory;
-        let mut cells = vec![reader.name_with_share(), mebibytes(idle)];
-        let mut flood = None;
+    let mebibytes = |figure| shown(figure, 1, " MiB");
+    for reader in table.without_missing(bench.readers(CHANNEL)?) {
+        let drain = |count, size| drain(bench, &reader, (CHANNEL, count, size));
+        let idle = drain(1, 64)?.peak_memory;
+        let mut row = vec![reader.name_with_share(), mebibytes(idle)];
+        let mut most = None;
         for (count, size) in FLOODS {
-            let count = reader.share_of(count / bench.pick(1, 100));
-            let drained = Drain { kind: KIND, count, size }.run(bench, &reader)?;
-            cells.push(match drained.lost {
+            let drained = drain(count / bench.pick(1, 100), size)?;
+            row.push(match drained.lost {
                 0 => mebibytes(drained.peak_memory),
                 lost => format!("{}, {} lost", mebibytes(drained.peak_memory), grouped(lost)),
             });
-            flood = flood.max(drained.peak_memory);
+            most = drained.peak_memory.map(|peak| peak.max(most.unwrap_or(0.0)));
         }
-        table.row(cells);
-        if let Reader::Text(_) | Reader::Json(_) = reader {
-            let mib = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64 / f64::from(1 << 20));
-            report.target(format!("{reader}, idle"), Limit::AtMost(4.0), "MiB", mib(idle));
-            report.target(format!("{reader}, in a flood"), Limit::AtMost(64.0), "MiB", mib(flood));
+        table.row(row);
+        if reader.format.is_some() {
+            let name = &reader.name;
+            report.target(format!("{name}, idle"), Limit::AtMost(4.0), "MiB", idle);
+            report.target(format!("{name}, in a flood"), Limit::AtMost(64.0), "MiB", most);
         }
     }
-    let publisher = mebibytes(idle_publisher(bench)?);
-    table.row(["`publisher`".to_owned(), publisher, String::new(), String::new()]);
-    bench.list_missing(&mut table);
+    table.row(["`publisher`".to_owned(), mebibytes(idle_publisher(bench)?)]);
     report.table("memory", title, table);
     Ok(())
 }
 
 /// The memory of a publisher that has published one message and waits.
-fn idle_publisher(bench: &Bench) -> anyhow::Result<Option<u64>> {
+fn idle_publisher(bench: &Bench) -> anyhow::Result<Option<f64>> {
     let redis = bench.redis()?;
-    let (file, mut printed) = bench.file()?;
-    let mut command = bench.services.command("publisher")?;
-    connect_to(&redis, command.args(["--interval", "1h"]));
-    let process = Measured::start(&mut command, file)?;
-    let deadline = Instant::now() + PATIENCE;
+    let (file, mut printed) = file()?;
+    let command = Ok(bench.services.command("publisher")?);
+    let publisher = Program::new("publisher", 1, command, &["--interval", "1h"]);
+    let running = publisher.start(&redis, 1, file)?;
     let mut lines = String::new();
-    while !lines.contains("Published: ") {
-        ensure!(Instant::now() < deadline, "publisher publishes nothing");
-        sleep(Duration::from_millis(1));
-        printed.read_to_string(&mut lines)?;
-    }
-    let memory = process.peak_memory();
-    process.kill()?;
+    eventually("publisher publishes", || {
+        printed.read_to_string(&mut lines).is_ok() && lines.contains("Published: ")
+    });
+    let memory = running.peak_memory();
+    running.kill()?;
     Ok(memory)
 }

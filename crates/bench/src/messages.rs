@@ -1,43 +1,36 @@
 //! The messages that are published. Each payload begins with its number, so that the lines of a
 //! reader can be checked.
 
-/// The channel that the services and the Python scripts use by default.
-pub(crate) const CHANNEL: &str = "notifications";
-
 /// Digits of the number at the start of a payload.
 pub(crate) const DIGITS: usize = 10;
 
-/// Whether a reader subscribes to a channel or to a pattern.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Kind {
-    Channel,
-    Pattern,
+/// A kind of subscription.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct Kind {
+    /// The service that subscribes in this way.
+    pub service: &'static str,
+    /// Redis's command.
+    pub subscribe: &'static str,
+    /// The channel or pattern that a reader subscribes to.
+    pub name: &'static str,
+    /// The channel on which the messages are published.
+    pub channel: &'static str,
 }
 
-impl Kind {
-    pub(crate) fn subscribe(self) -> &'static str {
-        match self {
-            Kind::Channel => "SUBSCRIBE",
-            Kind::Pattern => "PSUBSCRIBE",
-        }
-    }
+/// The channel that the services and the Python scripts use by default.
+pub(crate) const CHANNEL: Kind = Kind {
+    service: "subscriber",
+    subscribe: "SUBSCRIBE",
+    name: "notifications",
+    channel: "notifications",
+};
 
-    /// The name that a reader subscribes to.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Kind::Channel => CHANNEL,
-            Kind::Pattern => "news:*",
-        }
-    }
-
-    /// The channel on which messages are published for it.
-    pub(crate) fn channel(self) -> &'static str {
-        match self {
-            Kind::Channel => CHANNEL,
-            Kind::Pattern => "news:sports",
-        }
-    }
-}
+pub(crate) const PATTERN: Kind = Kind {
+    service: "pattern-subscriber",
+    subscribe: "PSUBSCRIBE",
+    name: "news:*",
+    channel: "news:sports",
+};
 
 /// A payload of `size` bytes, at least [`DIGITS`].
 pub(crate) fn payload(number: u64, size: usize) -> String {

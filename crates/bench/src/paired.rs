@@ -1,20 +1,20 @@
-//! Paired runs. Everything has one run in each round, so that whatever slows the machine down
-//! affects all of them alike. Ratios are taken within a round; the result is the median.
+//! Paired runs. Every program runs once in each round, so that whatever slows the machine down
+//! affects all of them alike. A ratio compares two runs of the same round; the result is the median.
 
-/// Runs each in turn, starting with another one in each round. Returns the runs of each.
-pub(crate) fn in_turn<C: Clone, Run>(
+/// Runs each in turn, and starts with a different one in each round. Returns the runs of each.
+pub(crate) fn in_turn<C, Run>(
     what: &str,
     rounds: usize,
-    contestants: &[C],
+    contestants: Vec<C>,
     mut run: impl FnMut(&C) -> anyhow::Result<Run>,
 ) -> anyhow::Result<Vec<(C, Vec<Run>)>> {
-    let mut runs: Vec<_> = contestants.iter().map(|it| (it.clone(), Vec::new())).collect();
+    let mut runs: Vec<_> = contestants.into_iter().map(|it| (it, Vec::new())).collect();
+    let count = runs.len();
     for round in 0..rounds {
         eprintln!("{what}: round {} of {rounds} ...", round + 1);
-        for turn in 0..runs.len() {
-            let next = (round + turn) % runs.len();
-            let result = run(&runs[next].0)?;
-            runs[next].1.push(result);
+        for turn in 0..count {
+            let (contestant, results) = &mut runs[(round + turn) % count];
+            results.push(run(contestant)?);
         }
     }
     Ok(runs)
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn each_has_a_turn_in_each_round() {
         let mut order = Vec::new();
-        let runs = in_turn("test", 3, &["a", "b"], |name| {
+        let runs = in_turn("test", 3, vec!["a", "b"], |name| {
             order.push(*name);
             Ok(order.len())
         });

@@ -1,46 +1,29 @@
 //! The raw reader and the raw writer, which the other programs are compared with. They use blocking
-//! sockets, without a runtime, a queue or a reconnect. To measure them like the others, the
-//! benchmark starts its own executable again.
+//! sockets, without a runtime, a queue or a reconnect, and handle Redis's protocol by hand. To
+//! measure them like the others, the benchmark starts its own executable again.
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::fd::AsFd;
-use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail, ensure};
 
-use crate::messages::{CHANNEL, DIGITS, Kind, payload};
-use crate::resp::{Elements, Integers, command, connect, push};
+use crate::messages::{CHANNEL, DIGITS, payload};
 
 /// The hidden first argument.
 pub(crate) const ROLE: &str = "--raw";
 
-/// Bytes in one read, and about as many in one write.
+/// Bytes in one read, and approximately in one write.
 const BUFFER: usize = 64 * 1024;
 
-pub(crate) fn reader(kind: Kind, port: u16) -> anyhow::Result<Command> {
-    itself(port, &[kind.subscribe(), kind.name()])
-}
-
-pub(crate) fn writer(port: u16, count: u64, size: usize) -> anyhow::Result<Command> {
-    itself(port, &["PUBLISH", &count.to_string(), &size.to_string()])
-}
-
-fn itself(port: u16, arguments: &[&str]) -> anyhow::Result<Command> {
-    let program = std::env::current_exe().context("cannot find the benchmark's executable")?;
-    let mut command = Command::new(program);
-    command.args([ROLE, &port.to_string()]).args(arguments);
-    Ok(command)
-}
-
-/// Runs the raw reader or the raw writer, with the arguments from above.
+/// Runs the raw reader (`PORT SUBSCRIBE NAME`) or the raw writer (`PORT PUBLISH SIZE COUNT`).
 pub(crate) fn main(arguments: &[String]) -> anyhow::Result<()> {
     match arguments {
-        [port, publish, count, size] if publish == "PUBLISH" => {
-            let count = count.parse()?;
-            self::publish(port.parse()?, CHANNEL, count, size.parse()?)?;
+        [port, publish, size, count] if publish == "PUBLISH" => {
+            self::publish(port.parse()?, CHANNEL.channel, count.parse()?, size.parse()?)?;
             println!("Published {count} messages.");
             Ok(())
         }
@@ -49,14 +32,18 @@ pub(crate) fn main(arguments: &[String]) -> anyhow::Result<()> {
     }
 }
 
+fn connect(port: u16) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).context("cannot connect to Redis")?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
 /// Subscribes, and prints each message.
 fn read(port: u16, subscribe: &str, name: &str) -> anyhow::Result<()> {
     // Rust's own stdout searches everything it writes for the end of the last line.
     let mut stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
     let mut stream = connect(port)?;
-    let mut sent = Vec::new();
-    command(&mut sent, &[subscribe.as_bytes(), name.as_bytes()]);
-    stream.write_all(&sent)?;
+    stream.write_all(format!("{subscribe} {name}\r\n").as_bytes())?;
 
     let mut bytes = vec![0; BUFFER];
     let mut filled = 0;
@@ -96,6 +83,41 @@ fn line(lines: &mut Vec<u8>, elements: Elements<'_>) {
     }
 }
 
+/// A push to a subscriber: `subscribe` and `message` have three elements, `pmessage` has four.
+type Elements<'a> = [&'a [u8]; 4];
+
+/// The elements of a push and its length in bytes, or `None` if it is not complete.
+fn push(bytes: &[u8]) -> anyhow::Result<Option<(Elements<'_>, usize)>> {
+    let is_push = matches!(bytes.first(), None | Some(b'*' | b'>'));
+    ensure!(is_push, "Redis sends: {}", String::from_utf8_lossy(bytes));
+    Ok(elements(bytes))
+}
+
+fn elements(bytes: &[u8]) -> Option<(Elements<'_>, usize)> {
+    let mut elements: Elements<'_> = [b""; 4];
+    let (count, mut at) = number(bytes, 0)?;
+    for element in elements.iter_mut().take(count) {
+        let (length, start) = number(bytes, at)?;
+        (*element, at) = match bytes[at] {
+            b':' => (&bytes[at + 1..start - 2], start),
+            _ => (bytes.get(start..start + length)?, start + length + 2),
+        };
+    }
+    (at <= bytes.len()).then_some((elements, at))
+}
+
+/// The number after the first byte of the line that starts at `at`, and the position after the line.
+fn number(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let mut number = 0;
+    for (position, &byte) in bytes.iter().enumerate().skip(at + 1) {
+        if byte == b'\r' {
+            return (position + 2 <= bytes.len()).then_some((number, position + 2));
+        }
+        number = number * 10 + usize::from(byte.wrapping_sub(b'0'));
+    }
+    None
+}
+
 /// Publishes numbered messages as fast as Redis takes them. Returns the time of the first write,
 /// and the sum of the receivers that Redis reported.
 pub(crate) fn publish(
@@ -104,23 +126,15 @@ pub(crate) fn publish(
     count: u64,
     size: usize,
 ) -> anyhow::Result<(Instant, u64)> {
-    let mut stream = connect(port)?;
-    let mut answers_stream = stream.try_clone()?;
-    // Redis stops reading from a client that does not read its answers.
-    let answers = thread::spawn(move || -> anyhow::Result<u64> {
-        let mut answers = Integers::default();
-        let mut bytes = vec![0; BUFFER];
-        while answers.count < count {
-            let read = answers_stream.read(&mut bytes)?;
-            ensure!(read > 0, "Redis closed the connection");
-            answers.read(&bytes[..read])?;
-        }
-        Ok(answers.sum)
-    });
-
     ensure!(size >= DIGITS, "no room for a number in {size} bytes");
-    let mut one = Vec::new();
-    command(&mut one, &[b"PUBLISH", channel.as_bytes(), payload(0, size).as_bytes()]);
+    let mut stream = connect(port)?;
+    let answers = stream.try_clone()?;
+    // Redis stops reading from a client that does not read its answers.
+    let receivers = thread::spawn(move || count_receivers(answers, count));
+
+    let (length, payload) = (channel.len(), payload(0, size));
+    let one = format!("*3\r\n$7\r\nPUBLISH\r\n${length}\r\n{channel}\r\n${size}\r\n{payload}\r\n");
+    let mut one = one.into_bytes();
     let number_at = one.len() - b"\r\n".len() - size;
     let mut chunk = Vec::with_capacity(BUFFER + one.len());
     let start = Instant::now();
@@ -133,8 +147,32 @@ pub(crate) fn publish(
         }
     }
     stream.write_all(&chunk)?;
-    let receivers = answers.join().map_err(|_| anyhow!("the reader of answers panicked"))??;
+    let receivers = receivers.join().map_err(|_| anyhow!("the reader of answers panicked"))??;
     Ok((start, receivers))
+}
+
+/// Reads `count` answers to PUBLISH, which are numbers of receivers, and returns their sum.
+fn count_receivers(mut answers: impl Read, count: u64) -> anyhow::Result<u64> {
+    let mut buffer = vec![0; BUFFER];
+    // An answer may continue in the next read.
+    let (mut answered, mut receivers, mut number) = (0, 0, 0);
+    while answered < count {
+        let read = answers.read(&mut buffer)?;
+        ensure!(read > 0, "Redis closed the connection");
+        for &byte in &buffer[..read] {
+            match byte {
+                b'0'..=b'9' => number = number * 10 + u64::from(byte - b'0'),
+                b'\n' => {
+                    answered += 1;
+                    receivers += number;
+                    number = 0;
+                }
+                b':' | b'\r' => {}
+                _ => bail!("Redis answers: {}", String::from_utf8_lossy(&buffer[..read])),
+            }
+        }
+    }
+    Ok(receivers)
 }
 
 /// Adds one to a decimal number in place. Formatting each number would cost too much CPU here.
@@ -158,6 +196,29 @@ mod tests {
         for expected in [b"0000000999", b"0000001000", b"0000001001"] {
             increment(&mut digits);
             assert_eq!(&digits, expected);
+        }
+    }
+
+    #[test]
+    fn a_push_is_read_when_it_is_complete() {
+        let whole = b"*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$1\r\nc\r\n$4\r\na\r\nb\r\n";
+        for end in 0..whole.len() {
+            assert_eq!(push(&whole[..end]).unwrap(), None, "{end}");
+        }
+        let elements: Elements<'_> = [b"pmessage", b"*", b"c", b"a\r\nb"];
+        assert_eq!(push(whole).unwrap(), Some((elements, whole.len())));
+        let subscribed = b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n*3";
+        let elements: Elements<'_> = [b"subscribe", b"c", b"1", b""];
+        assert_eq!(push(subscribed).unwrap(), Some((elements, subscribed.len() - 2)));
+        assert!(push(b"-NOPERM\r\n").is_err());
+    }
+
+    #[test]
+    fn receivers_are_counted_across_reads() {
+        let pieces = (&b":1\r\n:1"[..]).chain(&b"2\r"[..]).chain(&b"\n:0\r\n"[..]);
+        assert_eq!(count_receivers(pieces, 3).unwrap(), 13);
+        for wrong in [&b":1\r\n"[..], b":1\r\n-ERR no\r\n"] {
+            assert!(count_receivers(wrong, 2).is_err());
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The tables: printed as they are measured, and filled into docs/performance.md.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 
 use anyhow::{Context, ensure};
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, ContentArrangement};
 
 use crate::chart::Dots;
+use crate::programs::Program;
 
 #[derive(Default)]
 pub(crate) struct Report {
@@ -25,23 +25,18 @@ pub(crate) enum Limit {
 
 impl Report {
     /// Prints a table, and adds it to its section of the page.
-    pub(crate) fn table(&mut self, section: &'static str, title: &str, table: Table) {
-        let text = format!("{title}:\n\n{}\n", table.0);
+    pub(crate) fn table(&mut self, section: &'static str, title: &str, mut table: Table) {
+        table.rows.add_rows(table.missing);
+        let text = format!("{title}:\n\n{}\n", table.rows);
         println!("\n{text}");
         let tables = self.sections.entry(section).or_default();
         tables.push('\n');
         tables.push_str(&text);
     }
 
-    /// Adds a target. A ratio is infinite if messages were lost, and `None` if there was too
+    /// Adds a target. `measured` is infinite if messages were lost, and `None` if there was too
     /// little to measure.
-    pub(crate) fn target(
-        &mut self,
-        what: impl Display,
-        limit: Limit,
-        unit: &str,
-        measured: Option<f64>,
-    ) {
+    pub(crate) fn target(&mut self, what: String, limit: Limit, unit: &str, measured: Option<f64>) {
         let (limit, met) = match limit {
             Limit::AtMost(limit) => (format!("at most {limit}"), measured.map(|it| it <= limit)),
             Limit::AtLeast(limit) => (format!("at least {limit}"), measured.map(|it| it >= limit)),
@@ -51,7 +46,7 @@ impl Report {
             _ => factor(measured),
         };
         let met = met.map_or("not measured", |met| if met { "met" } else { "**not met**" });
-        self.targets.push([what.to_string(), shown, format!("{limit} {unit}"), met.to_owned()]);
+        self.targets.push([what, shown, format!("{limit} {unit}"), met.to_owned()]);
     }
 
     /// Adds the table of the targets, if the sections that ran have any.
@@ -66,7 +61,7 @@ impl Report {
         self.table("targets", "Targets", table);
     }
 
-    /// Replaces the tables in a page. Those of a section stand between `<!-- bench: NAME -->` and
+    /// Replaces the tables in a page. Those of a section are between `<!-- bench: NAME -->` and
     /// `<!-- end -->`.
     pub(crate) fn fill(&self, page: &str) -> anyhow::Result<String> {
         let places = page.matches("<!-- bench: ").count();
@@ -84,28 +79,42 @@ impl Report {
 }
 
 /// A table with a name at the start of each row.
-pub(crate) struct Table(comfy_table::Table, usize);
+pub(crate) struct Table {
+    rows: comfy_table::Table,
+    /// Rows without figures, which come last.
+    missing: Vec<[String; 2]>,
+}
 
 impl Table {
     pub(crate) fn new(header: &[&str]) -> Table {
-        let mut table = comfy_table::Table::new();
-        table.load_style(ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(header);
-        for column in table.column_iter_mut().skip(1) {
+        let mut rows = comfy_table::Table::new();
+        rows.load_style(ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
+        rows.set_header(header);
+        for column in rows.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        Table(table, header.len())
+        Table { rows, missing: Vec::new() }
     }
 
     pub(crate) fn row(&mut self, cells: impl Into<Vec<String>>) {
-        self.0.add_row(cells.into());
+        self.rows.add_row(cells.into());
     }
 
     /// Adds a row that says why there are no figures.
     pub(crate) fn missing(&mut self, name: &str, why: &str) {
-        let mut cells = vec![name, why];
-        cells.resize(self.1, "");
-        self.0.add_row(cells);
+        self.missing.push([name.to_owned(), why.to_owned()]);
+    }
+
+    /// Removes the programs that this machine lacks, and adds a row with the reason for each.
+    pub(crate) fn without_missing(&mut self, mut programs: Vec<Program>) -> Vec<Program> {
+        programs.retain(|program| match &program.template {
+            Ok(_) => true,
+            Err(why) => {
+                self.missing(&program.name, why);
+                false
+            }
+        });
+        programs
     }
 }
 
@@ -116,31 +125,19 @@ pub(crate) fn grouped(number: u64) -> String {
     groups.join(",")
 }
 
-/// Seconds as milliseconds.
-pub(crate) fn millis(seconds: Option<f64>) -> String {
-    shown(seconds, |seconds| format!("{:.1} ms", seconds * 1e3))
-}
-
 /// Seconds as microseconds.
 pub(crate) fn micros(seconds: Option<f64>) -> String {
-    shown(seconds, |seconds| match seconds * 1e6 {
-        micros if micros < 10.0 => format!("{micros:.2} µs"),
-        micros => format!("{micros:.0} µs"),
-    })
+    let decimals = if seconds.is_some_and(|seconds| seconds < 10e-6) { 2 } else { 0 };
+    shown(seconds.map(|seconds| seconds * 1e6), decimals, " µs")
 }
 
 /// A ratio or another plain number.
 pub(crate) fn factor(ratio: Option<f64>) -> String {
-    shown(ratio, |ratio| format!("{ratio:.2}"))
+    shown(ratio, 2, "")
 }
 
-/// Bytes as mebibytes.
-pub(crate) fn mebibytes(bytes: Option<u64>) -> String {
-    shown(bytes.map(|bytes| bytes as f64), |bytes| format!("{:.1} MiB", bytes / 1024.0 / 1024.0))
-}
-
-fn shown(value: Option<f64>, show: impl Fn(f64) -> String) -> String {
-    value.map_or("–".to_owned(), show)
+pub(crate) fn shown(value: Option<f64>, decimals: usize, unit: &str) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:.decimals$}{unit}"))
 }
 
 #[cfg(test)]
@@ -150,11 +147,11 @@ mod tests {
     #[test]
     fn a_target_is_met_or_not() {
         let mut report = Report::default();
-        report.target("a", Limit::AtMost(1.15), "×", Some(1.16));
-        report.target("b", Limit::AtMost(1.5), "×", Some(1.5));
-        report.target("c", Limit::AtLeast(0.8), "×", Some(0.8));
-        report.target("d", Limit::AtMost(1.5), "×", Some(f64::INFINITY));
-        report.target("e", Limit::AtMost(1.5), "×", None);
+        report.target("a".to_owned(), Limit::AtMost(1.15), "×", Some(1.16));
+        report.target("b".to_owned(), Limit::AtMost(1.5), "×", Some(1.5));
+        report.target("c".to_owned(), Limit::AtLeast(0.8), "×", Some(0.8));
+        report.target("d".to_owned(), Limit::AtMost(1.5), "×", Some(f64::INFINITY));
+        report.target("e".to_owned(), Limit::AtMost(1.5), "×", None);
         assert_eq!(
             report.targets,
             [

@@ -13,68 +13,43 @@ pub const SERVICES: [&str; 3] = ["publisher", "subscriber", "pattern-subscriber"
 /// The binaries of other packages.
 ///
 /// Cargo tells a package's tests where its own binaries are, but not those of other packages, and
-/// `cargo test` may not even have built them. So this builds them, which is quick when nothing has
-/// changed.
+/// `cargo test` may not have built them. So this builds them; without changes that is quick.
 #[derive(Clone)]
 pub struct Binaries(HashMap<String, PathBuf>);
 
 impl Binaries {
     /// Builds the binaries of these packages in this program's profile, debug or release. Compiler
     /// messages go to stderr.
-    ///
-    /// # Errors
-    ///
-    /// When they do not compile.
     pub fn build(packages: &[&str]) -> anyhow::Result<Binaries> {
         run_cargo(of(packages).bins())
     }
 
-    /// Builds their examples. In a separate call, because examples may need more features, and then
+    /// Builds their examples. A separate call, because examples may need more features, and then
     /// everything would be compiled twice.
-    ///
-    /// # Errors
-    ///
-    /// When they do not compile.
     pub fn build_examples(packages: &[&str]) -> anyhow::Result<Binaries> {
         run_cargo(of(packages).examples())
     }
 
     /// Builds their benchmarks.
-    ///
-    /// # Errors
-    ///
-    /// When they do not compile.
     pub fn build_benches(packages: &[&str]) -> anyhow::Result<Binaries> {
         run_cargo(of(packages).arg("--benches"))
     }
 
     /// The binaries of these packages as release builds.
-    ///
-    /// # Errors
-    ///
-    /// When they do not compile.
     pub fn build_released(packages: &[&str]) -> anyhow::Result<Binaries> {
         run_cargo(of(packages).bins().release())
     }
 
     /// The binaries of a package outside this workspace as release builds, in its own target
     /// folder.
-    ///
-    /// # Errors
-    ///
-    /// When they do not compile.
     pub fn build_outside(folder: &Path) -> anyhow::Result<Binaries> {
         let build = CargoBuild::new().manifest_path(folder.join("Cargo.toml"));
         run_cargo(build.target_dir(folder.join("target")).bins().release().arg("--locked"))
     }
 
     /// The command that runs one of them.
-    ///
-    /// # Errors
-    ///
-    /// When it was not built.
     pub fn command(&self, name: &str) -> anyhow::Result<Command> {
-        let path = self.0.get(name).with_context(|| format!("there is no '{name}'"))?;
+        let path = self.0.get(name).with_context(|| format!("'{name}' was not built"))?;
         Ok(Command::new(path))
     }
 }
@@ -88,14 +63,12 @@ fn of(packages: &[&str]) -> CargoBuild {
 
 fn run_cargo(build: CargoBuild) -> anyhow::Result<Binaries> {
     let mut cargo = build.into_command();
-    // Cargo sets these variables for our own package. Build scripts that read them (ring's does)
+    // Cargo sets these variables for this package. Build scripts that read them (as ring's does)
     // would see a change and run again, here and in the next build outside.
     for (variable, _) in std::env::vars_os() {
-        if variable.to_string_lossy().starts_with("CARGO_PKG_")
-            || variable == "CARGO_MANIFEST_DIR"
-            || variable == "CARGO_MANIFEST_LINKS"
-        {
-            cargo.env_remove(variable);
+        let name = variable.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&variable);
         }
     }
     let mut cargo = cargo.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;

@@ -14,10 +14,6 @@ pub struct Process {
 impl Process {
     /// Starts the command. `heard` gets each line of stdout and `logged` each line of stderr, each
     /// on its own thread.
-    ///
-    /// # Errors
-    ///
-    /// When it can't be started.
     pub fn start(
         command: &mut Command,
         heard: impl FnMut(String) + Send + 'static,

@@ -1,51 +1,49 @@
 use std::collections::HashMap;
 
-/// Counts what the services say that they published and received.
+/// Counts the messages that the services report.
 #[derive(Default)]
-pub(crate) struct Tally {
-    published: HashMap<String, u64>,
-    received: HashMap<String, u64>,
+pub(crate) struct Tally(HashMap<String, Counts>);
+
+#[derive(Default)]
+struct Counts {
+    published: u64,
+    received: u64,
 }
 
 impl Tally {
     /// Counts the line if it reports a message.
     pub(crate) fn note(&mut self, line: &str) {
         if let Some(message) = published(line) {
-            *self.published.entry(message).or_default() += 1;
+            self.0.entry(message).or_default().published += 1;
         } else if let Some(message) = received(line) {
-            *self.received.entry(message).or_default() += 1;
+            self.0.entry(message.to_owned()).or_default().received += 1;
         }
     }
 
     pub(crate) fn published(&self) -> u64 {
-        self.published.values().sum()
+        self.0.values().map(|counts| counts.published).sum()
     }
 
     /// How many of the published messages arrived. (On a shared Redis, others may have published
     /// more on the same channels.)
     pub(crate) fn arrived(&self) -> u64 {
-        let arrived = |(message, &count): (&String, &u64)| {
-            count.min(self.received.get(message).copied().unwrap_or(0))
-        };
-        self.published.iter().map(arrived).sum()
+        self.0.values().map(|counts| counts.received.min(counts.published)).sum()
     }
 }
 
-/// `'channel': message` of the publisher's line.
+/// `'channel': message` in the publisher's line.
 fn published(line: &str) -> Option<String> {
-    let (message, _receivers) = line.rsplit_once(" (")?;
-    if let Some(message) = message.strip_prefix("Published: ") {
-        return Some(format!("'notifications': {message}"));
-    }
-    message.strip_prefix("Published to ").map(str::to_owned)
+    let (message, _receivers) = line.strip_prefix("Published")?.rsplit_once(" (")?;
+    Some(match message.strip_prefix(" to ") {
+        Some(message) => message.to_owned(),
+        None => format!("'notifications'{message}"),
+    })
 }
 
-/// `'channel': message` of a subscriber's line.
-fn received(line: &str) -> Option<String> {
-    let message = line
-        .strip_prefix("Received on channel ")
-        .or_else(|| line.strip_prefix("Pattern 'news:*' matched channel "))?;
-    Some(message.to_owned())
+/// `'channel': message` in a subscriber's line.
+fn received(line: &str) -> Option<&str> {
+    line.strip_prefix("Received on channel ")
+        .or_else(|| line.strip_prefix("Pattern 'news:*' matched channel "))
 }
 
 #[cfg(test)]

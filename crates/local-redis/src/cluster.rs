@@ -1,5 +1,6 @@
 //! A Redis Cluster on this machine: for tests in which nodes fail.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -9,13 +10,12 @@ use tempfile::TempDir;
 
 use crate::{LocalRedis, PATIENCE, Server, free_port};
 
-/// After so many ms of silence a node counts as dead.
-pub(crate) const NODE_TIMEOUT: &str = "2000";
 /// The number of slots in every Redis Cluster.
 const SLOTS: usize = 16_384;
 
-/// Several `redis-server` that are one cluster, all killed when it is dropped. Their configuration
-/// files, which a restarted node needs to find the others, are in a temporary folder.
+/// Several `redis-server` or `valkey-server` that are one cluster, all killed when it is dropped.
+/// Their configuration files, which a restarted node needs to find the others, are in a temporary
+/// folder.
 pub struct LocalCluster {
     nodes: Vec<LocalRedis>,
     ids: Vec<String>,
@@ -27,11 +27,6 @@ impl LocalCluster {
     /// Starts a cluster of `primaries`, which share the slots evenly, and `replicas` in all, spread
     /// over the primaries in turn. The primaries have the lowest numbers. Returns when every node
     /// reports a healthy cluster and the replicas follow.
-    ///
-    /// # Errors
-    ///
-    /// When there is no `redis-server` or `valkey-server` (7 or later), or when it takes longer
-    /// than 20 s.
     pub fn start(primaries: usize, replicas: usize) -> anyhow::Result<LocalCluster> {
         let server = Server::real().context("no redis-server or valkey-server on the PATH")?;
         let folder = tempfile::tempdir().context("no temporary folder")?;
@@ -43,7 +38,8 @@ impl LocalCluster {
             let bus = free_port()?.to_string();
             let options = [
                 ["--cluster-enabled", "yes"],
-                ["--cluster-node-timeout", NODE_TIMEOUT],
+                // In ms: after this much silence, a node counts as dead.
+                ["--cluster-node-timeout", "2000"],
                 ["--cluster-port", &bus],
                 // By default a primary waits 5 s for more replicas before it sends anything.
                 ["--repl-diskless-sync-delay", "0"],
@@ -68,11 +64,13 @@ impl LocalCluster {
             let bus = ask(node, "CONFIG GET cluster-port")?;
             self.ask(0, &format!("CLUSTER MEET 127.0.0.1 {} {bus}", node.port()))?;
         }
-        let all = format!("cluster_known_nodes:{}\r\n", self.nodes.len());
+        let all = format!("cluster_known_nodes:{}\r\n", self.size());
         self.eventually("all know each other", || {
-            self.each(|number| Ok(self.ask(number, "CLUSTER INFO")?.contains(&all)))
+            let infos: Result<Vec<_>, _> =
+                (0..self.size()).map(|number| self.ask(number, "CLUSTER INFO")).collect();
+            Ok(infos?.iter().all(|info| info.contains(&all)))
         })?;
-        for number in primaries..self.nodes.len() {
+        for number in primaries..self.size() {
             let primary = &self.ids[(number - primaries) % primaries];
             self.ask(number, &format!("CLUSTER REPLICATE {primary}"))?;
         }
@@ -81,26 +79,20 @@ impl LocalCluster {
 
     /// Waits until every node reports a healthy cluster, all agree on the primaries, and the
     /// replicas follow. All nodes must be running.
-    ///
-    /// # Errors
-    ///
-    /// When that takes longer than 20 s.
     pub fn is_ok(&self) -> anyhow::Result<()> {
         self.eventually("the cluster is all right", || {
-            let mut views = Vec::new();
-            for number in 0..self.nodes.len() {
+            let mut views = BTreeSet::new();
+            for number in 0..self.size() {
                 let info =
                     self.ask(number, "CLUSTER INFO")? + &self.ask(number, "INFO replication")?;
                 if !info.contains("cluster_state:ok") || info.contains("master_link_status:down") {
                     return Ok(false);
                 }
-                let view = self.ask(number, "CLUSTER NODES")?;
-                let mut primaries: Vec<_> =
-                    view.lines().filter(|line| line.contains("master")).map(id_and_slots).collect();
-                primaries.sort();
-                views.push(primaries);
+                let nodes = self.ask(number, "CLUSTER NODES")?;
+                let primaries = nodes.lines().filter(|line| line.contains("master"));
+                views.insert(primaries.map(id_and_slots).collect::<BTreeSet<_>>());
             }
-            Ok(views.iter().all(|view| *view == views[0]))
+            Ok(views.len() == 1)
         })
     }
 
@@ -109,7 +101,7 @@ impl LocalCluster {
         self.nodes.len()
     }
 
-    /// One node, to be killed, stopped or restarted.
+    /// One node, to kill, stop or restart it.
     pub fn node(&mut self, number: usize) -> &mut LocalRedis {
         &mut self.nodes[number]
     }
@@ -125,61 +117,32 @@ impl LocalCluster {
         urls.join(",")
     }
 
-    /// The number of the node that claims the channel's slot, or `None` during a failover.
-    ///
-    /// # Errors
-    ///
-    /// When no node answers.
+    /// The number of the node that serves the channel's slot, or `None` during a failover.
     pub fn owner(&self, channel: &str) -> anyhow::Result<Option<usize>> {
-        let slot = self.slot(channel)?;
-        for number in 0..self.nodes.len() {
-            // Killed and stopped nodes do not answer.
-            let Ok(view) = self.ask(number, "CLUSTER NODES") else { continue };
-            let myself = view.lines().find(|line| line.contains("myself,master"));
-            if myself.is_some_and(|line| has_slot(line, slot)) {
-                return Ok(Some(number));
-            }
-        }
-        Ok(None)
+        ensure!(!channel.contains(' '), "'{channel}' contains spaces");
+        // The others answer with an error; killed and stopped nodes do not answer.
+        let serves = |&node: &usize| self.ask(node, &format!("EXISTS {channel}")).is_ok();
+        Ok((0..self.size()).find(serves))
     }
 
     /// Moves the slot of this channel to another primary, as `redis-cli --cluster reshard` does
     /// for a slot without keys.
-    ///
-    /// # Errors
-    ///
-    /// When a node refuses.
     pub fn move_slot(&self, channel: &str, to: usize) -> anyhow::Result<()> {
-        let slot = self.slot(channel)?;
+        let slot = self.ask(to, &format!("CLUSTER KEYSLOT {channel}"))?;
         let from = self.owner(channel)?.context("nobody owns it")?;
         let (from_id, to_id) = (&self.ids[from], &self.ids[to]);
         self.ask(to, &format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}"))?;
         self.ask(from, &format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}"))?;
-        // The new owner first: the others would send clients there before it knows.
+        // The new owner first: otherwise the others send clients to it too early.
         for number in [to, from] {
             self.ask(number, &format!("CLUSTER SETSLOT {slot} NODE {to_id}"))?;
         }
         Ok(())
     }
 
-    /// Sends a command to one node and returns the answer as text. Of a list it returns the last
-    /// element.
-    ///
-    /// # Errors
-    ///
-    /// When there is no answer, or when it is an error.
+    /// Sends a command to one node and returns the answer as text; of a list, the last element.
     pub fn ask(&self, number: usize, command: &str) -> anyhow::Result<String> {
         ask(&self.nodes[number], command)
-    }
-
-    fn slot(&self, channel: &str) -> anyhow::Result<usize> {
-        let command = format!("CLUSTER KEYSLOT {channel}");
-        let answer = (0..self.nodes.len()).find_map(|number| self.ask(number, &command).ok());
-        Ok(answer.context("no node answers")?.parse()?)
-    }
-
-    fn each(&self, is_so: impl Fn(usize) -> anyhow::Result<bool>) -> anyhow::Result<bool> {
-        (0..self.nodes.len()).try_fold(true, |all, number| Ok(all && is_so(number)?))
     }
 
     fn eventually(
@@ -204,22 +167,16 @@ fn id_and_slots(line: &str) -> String {
     format!("{id} {}", slots.join(" "))
 }
 
-fn has_slot(line: &str, slot: usize) -> bool {
-    line.split(' ').skip(8).any(|range| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let within = |first, last| (first..=last).contains(&slot);
-        matches!((first.parse(), last.parse()), (Ok(first), Ok(last)) if within(first, last))
-    })
-}
-
-/// Sends one command. These few lines spare this crate a Redis client.
+/// Sends one command. With these few lines, this crate needs no Redis client.
 fn ask(node: &LocalRedis, command: &str) -> anyhow::Result<String> {
-    let context = || format!("{command} to port {}", node.port());
-    let mut stream = TcpStream::connect(("127.0.0.1", node.port())).with_context(context)?;
-    // A stopped node accepts connections and never answers.
-    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-    write!(stream, "{command}\r\n").with_context(context)?;
-    read(&mut BufReader::new(stream)).with_context(context)
+    let ask = || -> anyhow::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", node.port()))?;
+        // A stopped node accepts connections and never answers.
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        write!(stream, "{command}\r\n")?;
+        read(&mut BufReader::new(stream))
+    };
+    ask().with_context(|| format!("{command} to port {}", node.port()))
 }
 
 fn read(stream: &mut impl BufRead) -> anyhow::Result<String> {

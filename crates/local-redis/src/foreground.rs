@@ -8,10 +8,6 @@ use signal_hook::iterator::Signals;
 
 /// Calls `react` for each Ctrl+C (SIGINT) and each SIGTERM, on its own thread. From now on these
 /// signals no longer end the process by themselves.
-///
-/// # Errors
-///
-/// When the system refuses to install the handlers.
 pub fn on_ctrl_c(mut react: impl FnMut() + Send + 'static) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     std::thread::spawn(move || signals.forever().for_each(|_signal| react()));

@@ -1,4 +1,4 @@
-//! A process that ends with its owner, even if the owner is killed and can't clean up.
+//! A process that ends with its owner, even if the owner is killed and cannot clean up.
 //!
 //! SIGKILL runs no destructors, and a parent-death signal watches the spawning thread, not the
 //! process. So each process gets a watchdog: a shell that reads from a pipe whose other end only
@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// Reads a process id, then waits. A second line calls the watchdog off; the end of the pipe means
-/// that the owner is gone. It sends KILL because a stopped process reacts to nothing gentler, and
-/// to the whole group to include what the process has started.
+/// Reads a process id, then waits. A second line ends the watchdog; the end of the pipe means that
+/// the owner is gone. Only KILL ends a stopped process. It goes to the whole group, to include
+/// what the process has started.
 const WATCHDOG: &str = "read -r pid && { read -r done || kill -s KILL -- \"-$pid\"; }";
 
 /// A child process on a leash.
@@ -30,10 +30,6 @@ pub struct Leashed {
 impl Leashed {
     /// Starts the command in its own process group. A Ctrl+C in the terminal does not reach it, so
     /// the owner can end its processes in the right order.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such program, or no shell.
     pub fn spawn(command: &mut Command) -> anyhow::Result<Leashed> {
         static ONCE: Once = Once::new();
         ONCE.call_once(let_children_end_by_ctrl_c);
@@ -67,17 +63,13 @@ impl Leashed {
     /// Sends a signal to the process and all it has started, as Ctrl+C in a terminal does. Does
     /// nothing if it has already ended.
     pub fn signal(&mut self, signal: Signal) {
-        // After a wait the system may give the process id to another process.
+        // Once it was waited for, the system may give its process id to another process.
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = kill_process_group(Pid::from_child(&self.child), signal);
         }
     }
 
     /// Waits until the process ends, at most this long.
-    ///
-    /// # Errors
-    ///
-    /// When it is still running then.
     pub fn wait(&mut self, at_most: Duration) -> anyhow::Result<ExitStatus> {
         let deadline = Instant::now() + at_most;
         loop {

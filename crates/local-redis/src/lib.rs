@@ -1,9 +1,9 @@
 //! A Redis without Docker: `cargo redis` in a terminal, private servers for the demo and the tests.
 //!
-//! [`LocalRedis::start`] takes `redis-server` or `valkey-server` from the PATH, and where there
-//! is none the stand-in `meebis`, which it installs into the target folder the first time. Each
-//! listens on the loopback interface only, writes nothing to disk, and ends with its owner.
-//! [`LocalCluster`] is several of them that are one cluster.
+//! [`LocalRedis::start`] runs `redis-server` or `valkey-server` from the PATH. If there is none, it
+//! installs the stand-in `meebis` into the target folder, once. Each server listens on the loopback
+//! interface only, writes nothing to disk, and ends with its owner. [`LocalCluster`] runs several
+//! of them as one cluster.
 
 mod cluster;
 mod foreground;
@@ -12,9 +12,10 @@ mod server;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::{ChildStdout, Stdio};
+use std::process::Stdio;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{OnceLock, mpsc};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
@@ -30,8 +31,8 @@ pub use server::Server;
 /// to itself.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
-/// How long a server may take to start, a cluster to form, or a test to wait for a condition.
-/// On the busiest machine none of them takes nearly as long.
+/// The longest that a server may take to start, a cluster to form, or a test to wait for a
+/// condition. Even on a busy machine they are much faster.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server, killed when dropped.
@@ -43,39 +44,27 @@ pub struct LocalRedis {
 }
 
 impl LocalRedis {
-    /// Starts a server on a free port.
-    ///
-    /// # Errors
-    ///
-    /// When there is none and none can be installed, or when it does not start.
+    /// Starts a server on a free port. Installs the stand-in if there is no server.
     pub fn start() -> anyhow::Result<LocalRedis> {
         LocalRedis::start_with(Server::find()?, &[])
     }
 
     /// Starts this server on a free port, with further options of its command line.
-    ///
-    /// # Errors
-    ///
-    /// When it does not start.
     pub fn start_with(server: Server, options: &[&str]) -> anyhow::Result<LocalRedis> {
         let options: Vec<_> = options.iter().map(ToString::to_string).collect();
-        // Another process may take the port between the look and the start: then try another.
-        for _ in 0..3 {
+        let mut attempts = 0;
+        loop {
             let port = free_port()?;
-            if let Started::Ready(process) = run(&server, &options, port)? {
-                return Ok(LocalRedis { server, options, port, process });
+            match run(&server, &options, port) {
+                Ok(process) => return Ok(LocalRedis { server, options, port, process }),
+                // Another process may have taken the port in between.
+                Err(_) if attempts < 3 => attempts += 1,
+                Err(error) => return Err(error),
             }
         }
-        let port = free_port()?;
-        let process = run(&server, &options, port)?.or_its_log(&server)?;
-        Ok(LocalRedis { server, options, port, process })
     }
 
-    /// Starts a server on this port.
-    ///
-    /// # Errors
-    ///
-    /// When there is none and none can be installed, or when the port is taken.
+    /// Starts a server on this port, which must be free.
     pub fn start_on(port: u16) -> anyhow::Result<LocalRedis> {
         let server = Server::find()?;
         if TcpListener::bind(("127.0.0.1", port)).is_err() {
@@ -84,11 +73,11 @@ impl LocalRedis {
                  port with --port"
             );
         }
-        let process = run(&server, &[], port)?.or_its_log(&server)?;
+        let process = run(&server, &[], port)?;
         Ok(LocalRedis { server, options: Vec::new(), port, process })
     }
 
-    /// Which server it is.
+    /// The program that runs.
     pub fn server(&self) -> &Server {
         &self.server
     }
@@ -116,23 +105,19 @@ impl LocalRedis {
     }
 
     /// Starts the server again on the same port, killing it first if it still runs.
-    ///
-    /// # Errors
-    ///
-    /// When it does not start.
     pub fn restart(&mut self) -> anyhow::Result<()> {
         self.kill()?;
-        self.process = run(&self.server, &self.options, self.port)?.or_its_log(&self.server)?;
+        self.process = run(&self.server, &self.options, self.port)?;
         Ok(())
     }
 }
 
-/// A port that is free, and that nobody else in this process was given before: one that is killed
-/// and started again keeps its own.
+/// A free port that this process has not used before: a killed server needs its own port again
+/// when it is restarted.
 fn free_port() -> anyhow::Result<u16> {
     static FIRST: OnceLock<u32> = OnceLock::new();
     static GIVEN: AtomicU32 = AtomicU32::new(0);
-    // Other processes begin elsewhere: the process id and the clock are random enough for that.
+    // The process id and the clock make other processes start elsewhere in the range.
     let clock = SystemTime::UNIX_EPOCH.elapsed()?.subsec_micros();
     let first = *FIRST.get_or_init(|| std::process::id().wrapping_mul(97).wrapping_add(clock));
     for _ in PORTS {
@@ -145,55 +130,34 @@ fn free_port() -> anyhow::Result<u16> {
     bail!("no free port")
 }
 
-/// What came of a start.
-enum Started {
-    Ready(Leashed),
-    /// The server has ended, and this is what it said.
-    Ended(String),
-}
-
-impl Started {
-    fn or_its_log(self, server: &Server) -> anyhow::Result<Leashed> {
-        match self {
-            Started::Ready(process) => Ok(process),
-            Started::Ended(log) => bail!("{} did not start:\n{log}", server.name()),
-        }
-    }
-}
-
 /// Starts the server and returns when it accepts connections.
-fn run(server: &Server, options: &[String], port: u16) -> anyhow::Result<Started> {
+fn run(server: &Server, options: &[String], port: u16) -> anyhow::Result<Leashed> {
     let mut command = server.command(port);
     command.args(options).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut process = Leashed::spawn(&mut command)?;
     let stdout = process.child().stdout.take().context("no stdout")?;
-    let lines = follow(stdout);
-    let mut said = Vec::new();
+    let (sender, lines) = mpsc::channel();
+    // Reads the log to its end, so that the server never waits for room in the pipe.
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            // After the start, nobody listens.
+            let _ = sender.send(line);
+        }
+    });
+    let mut log = Vec::new();
     loop {
         match lines.recv_timeout(PATIENCE) {
             // The first is what Redis and Valkey say, the second is meebis.
             Ok(line) if line.contains("Ready to accept") || line.contains("ready on ") => {
-                return Ok(Started::Ready(process));
+                return Ok(process);
             }
-            Ok(line) => said.push(line),
-            Err(mpsc::RecvTimeoutError::Timeout) => {
+            Ok(line) => log.push(line),
+            Err(RecvTimeoutError::Timeout) => {
                 bail!("{} is not ready after {PATIENCE:?}", server.name())
             }
-            Err(mpsc::RecvTimeoutError::Disconnected) => {
-                return Ok(Started::Ended(said.join("\n")));
+            Err(RecvTimeoutError::Disconnected) => {
+                bail!("{} did not start:\n{}", server.name(), log.join("\n"))
             }
         }
     }
-}
-
-/// Reads the server's log to its end, so that it never stands before a full pipe.
-fn follow(stdout: ChildStdout) -> mpsc::Receiver<String> {
-    let (sender, lines) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            // After the start nobody listens any more.
-            let _ = sender.send(line);
-        }
-    });
-    lines
 }

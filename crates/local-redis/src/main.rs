@@ -34,7 +34,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         redis.port()
     )?;
 
-    // Redis runs in its own process group, so the terminal's Ctrl+C has to be passed on.
+    // Redis runs in its own process group, which the terminal's Ctrl+C does not reach.
     let stopping = Arc::new(AtomicBool::new(false));
     let server = Pid::from_child(redis.process().child());
     on_ctrl_c({

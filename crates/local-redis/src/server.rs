@@ -1,6 +1,5 @@
-//! Which server there is, and how it is started.
+//! Finds a server program, and installs the stand-in where there is none.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -25,10 +24,6 @@ impl Server {
     }
 
     /// A real server if there is one, else the stand-in, which is installed the first time.
-    ///
-    /// # Errors
-    ///
-    /// When the stand-in can't be installed.
     pub fn find() -> anyhow::Result<Server> {
         match Server::real() {
             Some(server) => Ok(server),
@@ -36,7 +31,7 @@ impl Server {
         }
     }
 
-    /// What to call it.
+    /// The name of the program.
     pub fn name(&self) -> String {
         let (Server::Real(path) | Server::StandIn(path)) = self;
         let name = path.file_name().unwrap_or(path.as_os_str());
@@ -45,22 +40,13 @@ impl Server {
 
     /// The command that runs it on the loopback interface, with nothing written to disk.
     pub(crate) fn command(&self, port: u16) -> Command {
-        match self {
-            Server::Real(path) => {
-                let mut command = Command::new(path);
-                command
-                    .args(["--port", &port.to_string()])
-                    .args(["--bind", "127.0.0.1"])
-                    .args(["--save", ""])
-                    .args(["--appendonly", "no"]);
-                command
-            }
-            Server::StandIn(path) => {
-                let mut command = Command::new(path);
-                command.args(["--port", &port.to_string()]);
-                command
-            }
+        let (Server::Real(path) | Server::StandIn(path)) = self;
+        let mut command = Command::new(path);
+        command.args(["--port", &port.to_string()]);
+        if let Server::Real(_) = self {
+            command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
         }
+        command
     }
 }
 
@@ -73,7 +59,7 @@ fn installed_meebis() -> anyhow::Result<PathBuf> {
     let root = target_folder()?.join(format!("meebis-{MEEBIS}"));
     let program = root.join("bin/meebis");
     std::fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
-    // Several test processes may come at once; one installs, the others wait here.
+    // If several test processes start at once, one installs and the others wait here.
     let lock = std::fs::File::create(root.join("lock"))?;
     lock.lock().context("cannot lock the folder of meebis")?;
     if !program.is_file() {
@@ -88,23 +74,25 @@ fn install_meebis(root: &Path) -> anyhow::Result<()> {
          a small stand-in, into {} (once, about a minute) ...",
         root.display()
     );
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain([root.join("bin")]);
     let status = Command::new(cargo)
         .args(["install", "meebis", "--version", MEEBIS, "--locked"])
         .arg("--root")
         .arg(root)
-        // The workspace's own target folder is locked by the cargo that runs us.
+        // The cargo that runs this program holds the lock of the workspace's target folder.
         .arg("--target-dir")
         .arg(root.join("build"))
-        // A server for lessons and tests has no need of the best code: a third of the time.
+        // Lessons and tests do not need fast code; this compiles in a third of the time.
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
-        // Its own warning that the folder is not on the PATH would only confuse.
-        .env("PATH", path_with(&root.join("bin"))?)
+        // Otherwise cargo warns that the folder is not on the PATH.
+        .env("PATH", std::env::join_paths(folders)?)
         .status()
         .context("cannot start cargo")?;
-    // Half a build is of no use to anybody.
+    // Neither a finished nor a failed build is needed again.
     let _ = std::fs::remove_dir_all(root.join("build"));
     if !status.success() {
         bail!("cannot install meebis; install Redis instead (Debian: apt install redis-server)");
@@ -112,14 +100,8 @@ fn install_meebis(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn path_with(folder: &Path) -> anyhow::Result<OsString> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([folder.to_owned()]);
-    Ok(std::env::join_paths(folders)?)
-}
-
 fn target_folder() -> anyhow::Result<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
-    // Where the variable holds a relative path, cargo was most likely started in the workspace.
+    // A relative path most likely starts at the workspace, where people start cargo.
     Ok(workspace.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into())))
 }
