@@ -131,7 +131,7 @@ async fn compare(args: &Args) -> anyhow::Result<()> {
     if let Some(rows) = rows.with_context(at)? {
         let text = match args {
             Args { json: true, .. } => table::json(&rows)?,
-            Args { markdown: true, .. } => table::markdown(&rows),
+            Args { markdown: true, .. } => table::comparison(&rows),
             _ => table::terminal(&rows),
         };
         writeln!(std::io::stdout(), "{text}").context("cannot write to stdout")?;

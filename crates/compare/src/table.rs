@@ -1,9 +1,10 @@
 //! Prints the counts for people, for the README and for programs.
 
 use std::fmt;
+use std::ops::Range;
 
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL};
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 use service::plural;
 
 use crate::experiments::{Counts, Row};
@@ -29,15 +30,38 @@ pub(crate) fn terminal(rows: &[Row]) -> String {
 }
 
 /// One line per row.
-pub(crate) fn markdown(rows: &[Row]) -> String {
+pub(crate) fn comparison(rows: &[Row]) -> String {
+    let cells = rows.iter().map(|row| {
+        let [pubsub, list, stream] = cells(row);
+        vec![row.question.to_owned(), pubsub, list, stream, row.follows.to_owned()]
+    });
+    markdown(&["", "Pub/Sub", "List", "Stream", "What follows"], cells, 0..0)
+}
+
+/// A table in Markdown, with these columns aligned to the right.
+pub(crate) fn markdown(
+    header: &[&str],
+    rows: impl Iterator<Item = Vec<String>>,
+    numbers: Range<usize>,
+) -> String {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["", "Pub/Sub", "List", "Stream", "What follows"]);
-    for row in rows {
-        let [pubsub, list, stream] = cells(row);
-        table.add_row([row.question, &pubsub, &list, &stream, row.follows]);
+    table.set_header(header);
+    for column in table.column_iter_mut().take(numbers.end).skip(numbers.start) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for mut cells in rows {
+        cells.resize(header.len(), String::new());
+        table.add_row(cells);
     }
     table.to_string()
+}
+
+/// `300,000`.
+pub(crate) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
 }
 
 /// One object per line.
