@@ -13,12 +13,11 @@ mod way;
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
-use local_redis::{is_broken_pipe, on_ctrl_c};
+use local_redis::{exit_status, is_broken_pipe, on_ctrl_c};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -64,64 +63,53 @@ Examples:
 /// A run usually takes a second or two. This limit is for a Redis that does not answer.
 const LIMIT: Duration = Duration::from_secs(15);
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let args = Args::parse();
     let result = match &args.what {
-        // It is done in threads, and an interrupt may end it at any time.
         Some(What::Clients(args)) => clients::compare(args),
-        None => compare(&args).await,
+        None => compare(&args),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            // If stderr is gone too, the exit status has to be enough.
-            let mut stderr = std::io::stderr();
+        Err(error) if !is_broken_pipe(&error) => {
             // The redis crate's errors give themselves as their own cause.
             let mut causes: Vec<_> = error.chain().map(ToString::to_string).collect();
             causes.dedup();
-            let _ = writeln!(stderr, "error: {}", causes.join(": "));
-            if let Some(hint) = service::hint(&error) {
-                let _ = writeln!(stderr, "  hint: {hint}");
-            }
-            ExitCode::FAILURE
+            let hint = service::hint(&error).map(|hint| format!("\n  hint: {hint}"));
+            exit_status(Err(anyhow!("{}{}", causes.join(": "), hint.unwrap_or_default())))
         }
+        result => exit_status(result),
     }
 }
 
+#[tokio::main(flavor = "current_thread")]
 async fn compare(args: &Args) -> anyhow::Result<()> {
-    // Installed before any key exists, as a plain end by the signal would leave keys behind.
-    let interrupted = Arc::new(Notify::new());
-    on_ctrl_c({
-        let interrupted = interrupted.clone();
-        move || interrupted.notify_one()
-    })?;
-    let private_redis = match args.redis_url {
-        Some(_) => None,
-        None => Some(real_redis::start()?),
-    };
-    let url = match (&args.redis_url, &private_redis) {
-        (Some(url), _) => url.clone(),
-        (None, Some(redis)) => redis.url(),
-        (None, None) => bail!("no Redis"),
+    // Handled before any key exists, as a plain end by the signal would leave keys behind.
+    static INTERRUPTED: Notify = Notify::const_new();
+    on_ctrl_c(|| INTERRUPTED.notify_one())?;
+    let private_redis;
+    let url = match &args.redis_url {
+        Some(url) => url.clone(),
+        None => {
+            private_redis = real_redis::start()?;
+            private_redis.url()
+        }
     };
 
     let keys = OwnKeys::connect(&url).await?;
     let at = || format!("Redis at {}", keys.address());
     real_redis::check(keys.connection()).await.with_context(at)?;
     let rows = tokio::select! {
-        rows = timeout(LIMIT, experiments::run(&url, &keys)) => match rows {
+        rows = timeout(LIMIT, experiments::run(&keys)) => match rows {
             Ok(rows) => rows.map(Some),
             Err(_) => Err(anyhow!(
                 "not finished after {LIMIT:?}: it is slow or far away, or somebody removed the keys"
             )),
         },
-        () = interrupted.notified() => Ok(None),
+        () = INTERRUPTED.notified() => {
+            let _ = writeln!(std::io::stderr(), "Interrupted: removing the keys ...");
+            Ok(None)
+        }
     };
-    if let Ok(None) = rows {
-        let _ = writeln!(std::io::stderr(), "Interrupted: removing the keys ...");
-    }
     // In every case. Nothing that could create a key runs any more.
     let rows = match (rows, keys.remove().await) {
         (rows, Ok(())) => rows,

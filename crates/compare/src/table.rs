@@ -1,13 +1,11 @@
-//! Prints the counts for people, for the README and for programs.
+//! Tables for the terminal and for the pages, and JSON.
 
-use std::fmt;
 use std::ops::Range;
 
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
-use service::plural;
 
-use crate::experiments::{Counts, Row};
+use crate::experiments::Row;
 
 /// The width of the narrowest common terminal.
 const WIDTH: u16 = 80;
@@ -22,8 +20,8 @@ pub(crate) fn terminal(rows: &[Row]) -> String {
     }
     let mut text = String::new();
     for (number, row) in (1..).zip(rows) {
-        let [pubsub, list, stream] = cells(row);
-        table.add_row([&number.to_string(), row.question, &pubsub, &list, &stream]);
+        let [pubsub, list, stream] = counts(row);
+        table.add_row([&number.to_string(), row.question, pubsub, list, stream]);
         text += &format!("\n{number}. {}", row.follows);
     }
     format!("{table}\n\nWhat follows:{text}")
@@ -32,8 +30,8 @@ pub(crate) fn terminal(rows: &[Row]) -> String {
 /// One line per row.
 pub(crate) fn comparison(rows: &[Row]) -> String {
     let cells = rows.iter().map(|row| {
-        let [pubsub, list, stream] = cells(row);
-        vec![row.question.to_owned(), pubsub, list, stream, row.follows.to_owned()]
+        let [pubsub, list, stream] = counts(row);
+        [row.question, pubsub, list, stream, row.follows].map(str::to_owned).to_vec()
     });
     markdown(&["", "Pub/Sub", "List", "Stream", "What follows"], cells, 0..0)
 }
@@ -70,34 +68,6 @@ pub(crate) fn json(rows: &[Row]) -> serde_json::Result<String> {
     Ok(lines.join("\n"))
 }
 
-fn cells(row: &Row) -> [String; 3] {
-    [&row.pubsub, &row.list, &row.stream].map(Counts::to_string)
-}
-
-impl fmt::Display for Counts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Counts::Received(count) => write!(f, "{count}"),
-            Counts::PerConsumer(counts) => write!(f, "{}", sum(counts)),
-            Counts::PerGroup(groups) => {
-                let groups: Vec<_> = groups.iter().map(|counts| sum(counts)).collect();
-                write!(f, "{}", groups.join(" and "))
-            }
-            Counts::AfterDeath { waiting, claiming } => {
-                write!(f, "{waiting}, after claiming {claiming}")
-            }
-            Counts::Left(left) => write!(
-                f,
-                "{}: {}, {}",
-                plural(left.keys, "key"),
-                plural(left.messages, "message"),
-                plural(left.bytes, "byte")
-            ),
-        }
-    }
-}
-
-fn sum(counts: &[usize]) -> String {
-    let counts: Vec<_> = counts.iter().map(ToString::to_string).collect();
-    counts.join(" + ")
+fn counts(row: &Row) -> [&str; 3] {
+    [&row.pubsub.text, &row.list.text, &row.stream.text]
 }

@@ -1,13 +1,15 @@
 //! The interface that the experiments use; `pubsub.rs`, `list.rs` and `stream.rs` implement it.
 
+use crate::own_keys::OwnKeys;
+
 /// A way of sending.
 pub(crate) trait Way {
     type Consumer: Consumer;
 
-    async fn send(&mut self, text: &str) -> anyhow::Result<()>;
+    async fn send(keys: &OwnKeys, text: &str) -> anyhow::Result<()>;
 
     /// A consumer on its own connection. Once this returns, it receives what is sent.
-    async fn consumer(&mut self, group: &str, name: &str) -> anyhow::Result<Self::Consumer>;
+    async fn consumer(keys: &OwnKeys, group: &str, name: &str) -> anyhow::Result<Self::Consumer>;
 }
 
 pub(crate) trait Consumer {

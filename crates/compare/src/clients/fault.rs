@@ -87,15 +87,23 @@ impl Servers {
         Some((url.replace("redis://", ""), command))
     }
 
-    /// Begins a fault.
-    pub(super) fn strike(&mut self, fault: &Fault) -> anyhow::Result<()> {
+    /// Begins the fault, or ends it if it is of a kind that ends.
+    pub(super) fn set(&mut self, fault: &Fault, begins: bool) -> anyhow::Result<()> {
         match (fault.key, self) {
-            ("restart" | "long-restart", Single(redis, _)) => redis.kill()?,
-            ("hang", Single(redis, _)) => redis.process().signal(Signal::STOP),
-            ("dropped", Single(_, Some(network))) => network.run(CUT)?,
-            // Redis then closes the connections of subscribers that have lost the right.
-            ("revoked", Single(redis, _)) => change_reader(redis, "resetchannels")?,
-            (key, Cluster(cluster)) => {
+            ("restart" | "long-restart", Single(redis, _)) if begins => redis.kill()?,
+            ("restart" | "long-restart", Single(redis, _)) => redis.restart()?,
+            ("hang", Single(redis, _)) if begins => redis.process().signal(Signal::STOP),
+            ("hang", Single(redis, _)) => redis.process().signal(Signal::CONT),
+            ("dropped", Single(_, Some(network))) => {
+                network.run(if begins { CUT } else { MEND })?
+            }
+            ("revoked", Single(redis, _)) => {
+                // Without the right, Redis also closes the connections of subscribers.
+                let rule = if begins { "resetchannels" } else { "&notifications" };
+                let mut connection = redis::Client::open(redis.url())?.get_connection()?;
+                redis::cmd("ACL").arg("SETUSER").arg("reader").arg(rule).exec(&mut connection)?;
+            }
+            (key, Cluster(cluster)) if begins => {
                 let owner = cluster.owner(CHANNEL)?.context("the slot has no owner")?;
                 match key {
                     "slot-moved" => cluster.move_slot(CHANNEL, (owner + 1) % 3)?,
@@ -106,21 +114,4 @@ impl Servers {
         }
         Ok(())
     }
-
-    /// Ends it, if that is possible.
-    pub(super) fn repair(&mut self, fault: &Fault) -> anyhow::Result<()> {
-        match (fault.key, self) {
-            ("restart" | "long-restart", Single(redis, _)) => redis.restart()?,
-            ("hang", Single(redis, _)) => redis.process().signal(Signal::CONT),
-            ("dropped", Single(_, Some(network))) => network.run(MEND)?,
-            ("revoked", Single(redis, _)) => change_reader(redis, "&notifications")?,
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-fn change_reader(redis: &LocalRedis, rule: &str) -> anyhow::Result<()> {
-    let mut connection = redis::Client::open(redis.url())?.get_connection()?;
-    Ok(redis::cmd("ACL").arg("SETUSER").arg("reader").arg(rule).exec(&mut connection)?)
 }

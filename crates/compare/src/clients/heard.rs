@@ -1,7 +1,6 @@
 //! What a client printed, and what follows from it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -11,35 +10,20 @@ use crate::table::grouped;
 /// How a client says that messages may be lost; the plainest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
-    /// An item in the stream of messages.
     Event,
-    /// An item in another stream.
     Beside,
-    /// The stream or the program ends.
     End,
-    /// A number that the program must ask for.
     Counter,
-    /// A line in the log.
     Log,
 }
 
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Level::Event => "event",
-            Level::Beside => "event beside the stream",
-            Level::End => "end",
-            Level::Counter => "counter",
-            Level::Log => "log",
-        })
-    }
-}
+const LEVELS: [&str; 5] = ["event", "event beside the stream", "end", "counter", "log"];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Heard {
     Message(u64),
     /// How many, if the client knows.
-    Lost(Level, Option<u64>),
+    Lost(Level, Option<usize>),
 }
 
 use Heard::{Lost, Message};
@@ -59,7 +43,7 @@ impl Heard {
             "disconnected" | "missed" | "refused" | "lost" => Level::Event,
             _ => return None,
         };
-        Some(Lost(level, line["count"].as_u64()))
+        Some(Lost(level, line["count"].as_u64().map(|count| count as usize)))
     }
 }
 
@@ -132,22 +116,18 @@ impl Tally {
             }
         }
 
-        let mut rest = 0;
         for (missing, _, level) in gaps {
-            match level {
-                Some(level) => *tally.announced.entry(level).or_default() += missing,
-                None => rest += missing,
+            if let Some(level) = level {
+                *tally.announced.entry(level).or_default() += missing;
             }
         }
         // A count says how many are missing, wherever they are.
         for (level, count) in counts {
-            let announced = rest.min(usize::try_from(count).unwrap_or(usize::MAX));
-            if announced > 0 {
-                *tally.announced.entry(level).or_default() += announced;
-            }
-            rest -= announced;
+            let rest = tally.missing - tally.announced.values().sum::<usize>();
+            *tally.announced.entry(level).or_default() += rest.min(count);
             tally.false_alarms += usize::from(tally.missing == 0 && count > 0);
         }
+        tally.announced.retain(|_, messages| *messages > 0);
         tally
     }
 
@@ -159,9 +139,9 @@ impl Tally {
         if self.announced.is_empty() {
             return "**none**".to_owned();
         }
-        let announced = self.announced.iter().map(|(level, &count)| match level {
-            _ if count == self.missing => format!("all: {level}"),
-            _ => format!("{}: {level}", grouped(count)),
+        let announced = self.announced.iter().map(|(&level, &count)| {
+            let messages = if count == self.missing { "all" } else { &grouped(count) };
+            format!("{messages}: {}", LEVELS[level as usize])
         });
         announced.collect::<Vec<_>>().join(", ")
     }

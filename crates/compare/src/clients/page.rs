@@ -13,6 +13,9 @@ use crate::table::markdown;
 const TEMPLATE: &str = include_str!("clients.md");
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/clients.md");
 
+/// Prints the date, the version of the server `$0`, and the system.
+const RUN: &str = r#"echo "$(date -u +%F), $("$0" --version | sed 's/ sha=.*//'), $(uname -srm)""#;
+
 /// The last column is in the table of the output that is not read.
 const COLUMNS: [&str; 9] = [
     "",
@@ -45,16 +48,10 @@ pub(super) fn write(rows: &[Row]) -> anyhow::Result<()> {
         fill(&format!("name {}", client.key), client.title);
     }
     let Some(Server::Real(path)) = Server::real() else { bail!(NO_SERVER) };
-    let redis = printed(Command::new(path).arg("--version"))?;
-    fill("redis", redis.split(" sha=").next().unwrap_or_default());
-    fill("system", &printed(Command::new("uname").arg("-srm"))?);
-    fill("date", &printed(Command::new("date").args(["-u", "+%F"]))?);
+    let run = Command::new("sh").args(["-c", RUN]).arg(path).output()?;
+    fill("run", String::from_utf8(run.stdout)?.trim_end());
     ensure!(!page.contains("{{"), "nothing fills a place of the template");
     std::fs::write(PAGE, page).with_context(|| format!("cannot write {PAGE}"))
-}
-
-fn printed(command: &mut Command) -> anyhow::Result<String> {
-    Ok(String::from_utf8(command.output()?.stdout)?.trim_end().to_owned())
 }
 
 fn table(rows: &[Row], fault: &Fault) -> String {

@@ -13,7 +13,7 @@ use super::fault::{CHANNEL, Servers};
 /// The time between two messages at the steady rate.
 const INTERVAL: Duration = Duration::from_millis(50);
 const FLOOD: u64 = 500_000;
-const BATCH: u64 = 10_000;
+const BATCH: usize = 10_000;
 /// The length of a message in the flood, in bytes.
 const LENGTH: usize = 100;
 
@@ -73,16 +73,19 @@ impl Publisher {
     pub(super) fn flood(&mut self, servers: &Servers) -> anyhow::Result<()> {
         let (address, _) = servers.publish_at().context("there is no Redis")?;
         let mut connection = redis::Client::open(format!("redis://{address}"))?.get_connection()?;
-        for _ in 0..FLOOD / BATCH {
-            let numbers = self.next..self.next + BATCH;
+        let first = self.next;
+        self.next += FLOOD;
+        for number in (first..self.next).step_by(BATCH) {
             let mut pipeline = redis::pipe();
-            for number in numbers.clone() {
+            for number in number..number + BATCH as u64 {
                 pipeline.publish(CHANNEL, format!("{number:.<LENGTH$}"));
             }
             pipeline.exec(&mut connection)?;
-            self.next = numbers.end;
-            self.published.extend(numbers);
         }
+        self.published.extend(first..self.next);
+        // The next steady message needs a new connection: the answers on this one would be counted
+        // for the messages of the flood.
+        self.connection = None;
         Ok(())
     }
 }

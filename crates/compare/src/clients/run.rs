@@ -26,43 +26,42 @@ const SILENT: Duration = Duration::from_secs(2);
 /// Runs the client beside servers of its own, watches it for so long after the fault, and returns
 /// the cells of its row.
 ///
-/// What blocks (servers that start, the flood) blocks this client's thread only.
+/// What blocks (servers that start, the flood) blocks the thread of this client only.
 #[tokio::main(flavor = "current_thread")]
 pub(super) async fn run(
     client: Command,
     fault: &Fault,
     watch: Duration,
 ) -> anyhow::Result<Vec<String>> {
-    let servers = Servers::start(fault)?;
-    let client = Running::start(servers.connect(client))?;
-    let mut scene = Scene { servers, publisher: Publisher::default(), client };
+    let mut servers = Servers::start(fault)?;
+    let mut publisher = Publisher::default();
+    let mut client = Running::start(servers.connect(client))?;
     let start = Instant::now();
-    while scene.client.last_message().is_none() {
-        let starts = !scene.client.has_ended && start.elapsed() < PATIENCE;
-        ensure!(starts, "it does not subscribe: {}", scene.client.log);
-        scene.go_on(SILENT / 8).await;
+    while client.last_message().is_none() {
+        let starts = !client.has_ended && start.elapsed() < PATIENCE;
+        ensure!(starts, "it does not subscribe: {}", client.log);
+        go_on(SILENT / 8, &servers, &mut publisher, &mut client).await;
     }
     // The messages before its first one came too early for it.
-    let first = messages(&scene.client.heard).map(|(_, number)| number).next();
-    scene.publisher.published.retain(|number| Some(*number) >= first);
-    scene.go_on(SILENT).await;
+    let first = messages(&client.heard).map(|(_, number)| number).next();
+    publisher.published.retain(|number| Some(*number) >= first);
+    go_on(SILENT, &servers, &mut publisher, &mut client).await;
 
-    scene.servers.strike(fault)?;
+    servers.set(fault, true)?;
     let lasts = Duration::from_secs(fault.seconds);
     let mut peak_memory = None;
     if fault.is_stall() {
-        scene.publisher.flood(&scene.servers)?;
+        publisher.flood(&servers)?;
         sleep(lasts).await;
-        peak_memory = memory(scene.client.process.id());
-        scene.client.drain().await;
+        peak_memory = memory(client.process.id());
+        client.drain().await;
     } else {
-        scene.go_on(lasts).await;
+        go_on(lasts, &servers, &mut publisher, &mut client).await;
     }
-    scene.servers.repair(fault)?;
-    let (repaired, next) = (Instant::now(), scene.publisher.next);
-    scene.go_on(watch).await;
+    servers.set(fault, false)?;
+    let (repaired, next) = (Instant::now(), publisher.next);
+    go_on(watch, &servers, &mut publisher, &mut client).await;
 
-    let Scene { mut client, mut publisher, .. } = scene;
     let is_alive = client.last_message().is_some_and(|last| last.elapsed() < SILENT);
     publisher.read_answers();
     client.drain().await;
@@ -70,13 +69,12 @@ pub(super) async fn run(
     let subscribers = format!(" (subscribers: {})", publisher.receivers);
     let (again, at_the_end) = match (client.process.child().try_wait()?, back) {
         (Some(status), _) => {
-            let code = status.code().map(|code| format!("ended, status {code}"));
-            ("never".to_owned(), code.unwrap_or_else(|| "killed".to_owned()))
+            ("never".to_owned(), format!("ended, {status}").replace("exit status:", "status"))
         }
         (None, Some((when, _))) if is_alive => {
-            let as_expected = publisher.receivers == 1;
-            let alive = format!("alive{}", if as_expected { "" } else { &subscribers });
-            (format!("{:.1} s", (when - repaired).as_secs_f64()), alive)
+            let unexpected = if publisher.receivers == 1 { "" } else { &subscribers };
+            let again = format!("{:.1} s", (when - repaired).as_secs_f64());
+            (again, format!("alive{unexpected}"))
         }
         (None, _) => (format!("not in {} s", watch.as_secs()), format!("**deaf**{subscribers}")),
     };
@@ -87,20 +85,12 @@ pub(super) async fn run(
     Ok(cells)
 }
 
-struct Scene {
-    servers: Servers,
-    publisher: Publisher,
-    client: Running,
-}
-
-impl Scene {
-    /// Publishes at the steady rate, and reads what the client prints.
-    async fn go_on(&mut self, time: Duration) {
-        tokio::select! {
-            () = sleep(time) => {}
-            () = self.publisher.publish(&self.servers) => {}
-            () = self.client.listen() => {}
-        }
+/// Publishes at the steady rate, and reads what the client prints.
+async fn go_on(time: Duration, servers: &Servers, publisher: &mut Publisher, client: &mut Running) {
+    tokio::select! {
+        () = sleep(time) => {}
+        () = publisher.publish(servers) => {}
+        () = client.listen() => {}
     }
 }
 
