@@ -1,4 +1,5 @@
-//! The experiments, the same for each way of sending.
+//! The experiments, the same for each way of sending. `pubsub.rs`, `list.rs` and `stream.rs` are
+//! the ways.
 
 use std::io::Write;
 
@@ -13,7 +14,33 @@ use crate::list::List;
 use crate::own_keys::OwnKeys;
 use crate::pubsub::Channel;
 use crate::stream::Stream;
-use crate::way::{Consumer, Way};
+
+/// A way of sending.
+pub(crate) trait Way {
+    type Consumer: Consumer;
+
+    async fn send(keys: &OwnKeys, text: &str) -> anyhow::Result<()>;
+
+    /// A consumer on its own connection. Once this returns, it receives what is sent.
+    async fn consumer(keys: &OwnKeys, group: &str, name: &str) -> anyhow::Result<Self::Consumer>;
+}
+
+pub(crate) trait Consumer {
+    /// The next message, waiting for it if there is none.
+    async fn take(&mut self) -> anyhow::Result<Message>;
+
+    /// Confirms that the work on a message is done.
+    async fn acknowledge(&mut self, message: &Message) -> anyhow::Result<()>;
+
+    /// Takes over what the dead consumer took and never acknowledged.
+    async fn claim(&mut self, dead: &str) -> anyhow::Result<Vec<Message>>;
+}
+
+pub(crate) struct Message {
+    /// Only a Stream gives one.
+    pub id: Option<String>,
+    pub text: String,
+}
 
 /// The message that ends a consumer. A timeout instead would be too short on some machine.
 const END: &str = "end";

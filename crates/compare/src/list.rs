@@ -8,8 +8,8 @@ use redis::AsyncTypedCommands;
 use redis::Direction::{Left, Right};
 use redis::aio::MultiplexedConnection;
 
+use crate::experiments::{Consumer, Message, Way};
 use crate::own_keys::OwnKeys;
-use crate::way::{Consumer, Message, Way};
 
 pub(crate) struct List;
 

@@ -9,7 +9,6 @@ mod pubsub;
 mod real_redis;
 mod stream;
 mod table;
-mod way;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -23,7 +22,7 @@ use tokio::time::timeout;
 
 use crate::own_keys::OwnKeys;
 
-/// Shows what Pub/Sub, a List and a Stream each do with the same messages
+/// Counts what Pub/Sub, a List and a Stream do with the same messages
 #[derive(Parser)]
 #[command(name = "cargo compare", version, after_help = EXAMPLES)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -31,28 +30,28 @@ struct Args {
     #[command(subcommand)]
     what: Option<What>,
 
-    /// Print the table as Markdown
+    /// Print the table as Markdown, as lesson 6 shows it
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
 
-    /// Print the counts as JSON
+    /// Print one line of JSON per experiment
     #[arg(long)]
     json: bool,
 
-    /// A Redis that runs already, instead of one for this run alone
+    /// Use this Redis instead of starting one
     #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
     redis_url: Option<String>,
 }
 
 #[derive(Subcommand)]
 enum What {
-    /// Shows what a lost connection does to this and other Redis clients (about 8 minutes)
+    /// Shows what a lost connection does to our subscriber and to other clients (about 8 minutes)
     Clients(clients::Args),
 }
 
 const EXAMPLES: &str = "\
-On a Redis that runs already it makes keys and channels under compare:<random>: only, and removes
-the keys at the end.
+It starts a Redis for itself, unless you name one. There it uses only keys and channels under
+compare:<random>:, and removes the keys at the end. The table is a box of 80 columns.
 
 Examples:
   cargo compare
@@ -111,14 +110,13 @@ async fn compare(args: &Args) -> anyhow::Result<()> {
         }
     };
     // In every case. Nothing that could create a key runs any more.
-    let rows = match (rows, keys.remove().await) {
-        (rows, Ok(())) => rows,
-        (Ok(_), Err(left)) => Err(left),
-        (Err(error), Err(left)) => Err(error.context(format!("{left:#}, after this"))),
-    };
-    if let Some(rows) = rows.with_context(at)? {
+    let removed = keys.remove().await;
+    if let Some(rows) = removed.and(rows).with_context(at)? {
         let text = match args {
-            Args { json: true, .. } => table::json(&rows)?,
+            Args { json: true, .. } => {
+                let lines: Result<Vec<_>, _> = rows.iter().map(serde_json::to_string).collect();
+                lines?.join("\n")
+            }
             Args { markdown: true, .. } => table::comparison(&rows),
             _ => table::terminal(&rows),
         };

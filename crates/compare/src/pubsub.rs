@@ -6,8 +6,8 @@ use anyhow::{Context, bail};
 use futures_util::StreamExt;
 use pubsub::{Event, PubSub};
 
+use crate::experiments::{Consumer, Message, Way};
 use crate::own_keys::OwnKeys;
-use crate::way::{Consumer, Message, Way};
 
 pub(crate) struct Channel;
 

@@ -11,8 +11,8 @@ use redis::AsyncTypedCommands;
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamAutoClaimOptions, StreamId, StreamMaxlen, StreamReadOptions};
 
+use crate::experiments::{Consumer, Message, Way};
 use crate::own_keys::OwnKeys;
-use crate::way::{Consumer, Message, Way};
 
 /// How many messages the Stream keeps. A trimmed message is gone, even for a group that has not
 /// read it yet. In production, keep more than arrives while a consumer is away.

@@ -1,4 +1,4 @@
-//! Tables for the terminal and for the pages, and JSON.
+//! Tables for the terminal and for the pages.
 
 use std::ops::Range;
 
@@ -60,12 +60,6 @@ pub(crate) fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
     groups.join(",")
-}
-
-/// One object per line.
-pub(crate) fn json(rows: &[Row]) -> serde_json::Result<String> {
-    let lines: Vec<_> = rows.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
-    Ok(lines.join("\n"))
 }
 
 fn counts(row: &Row) -> [&str; 3] {

@@ -78,13 +78,16 @@ impl Servers {
         client
     }
 
-    /// The address to publish at, and the command. A cluster has none until a failover is done.
-    pub(super) fn publish_at(&self) -> Option<(String, &'static str)> {
-        let (url, command) = match self {
-            Single(redis, _) => (redis.url(), "PUBLISH"),
-            Cluster(cluster) => (cluster.url(cluster.owner(CHANNEL).ok()??), "SPUBLISH"),
-        };
-        Some((url.replace("redis://", ""), command))
+    /// Where to publish. A cluster has no such place until a failover is done.
+    pub(super) fn publish_url(&self) -> Option<String> {
+        match self {
+            Single(redis, _) => Some(redis.url()),
+            Cluster(cluster) => Some(cluster.url(cluster.owner(CHANNEL).ok()??)),
+        }
+    }
+
+    pub(super) fn publish_command(&self) -> &'static str {
+        if let Single(..) = self { "PUBLISH" } else { "SPUBLISH" }
     }
 
     /// Begins the fault, or ends it if it is of a kind that ends.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::table::grouped;
 
-/// How a client says that messages may be lost; the plainest first.
+/// How a client says that messages may be lost: the plainest way first, and last not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
     Event,
@@ -15,6 +15,7 @@ pub(super) enum Level {
     End,
     Counter,
     Log,
+    Nothing,
 }
 
 const LEVELS: [&str; 5] = ["event", "event beside the stream", "end", "counter", "log"];
@@ -86,13 +87,13 @@ impl Tally {
             ..Tally::default()
         };
 
-        // For each gap its messages, its end, and how it was announced.
-        let mut gaps: Vec<(usize, Instant, Option<Level>)> = Vec::new();
+        // For each gap its messages, until when it can be announced, and how it was.
+        let mut gaps: Vec<(usize, Instant, Level)> = Vec::new();
         let mut counts = Vec::new();
         let mut last = 0;
-        // The announcements since the last message: one alarm. It is true if a gap follows, or if
-        // it belongs to the gap before.
-        let (mut alarm, mut is_late) = (None, false);
+        // The announcements since the last message are one alarm. It is true if a gap follows, or
+        // if it belongs to the gap before.
+        let (mut alarm, mut is_late) = (Level::Nothing, false);
         for &(when, heard) in heard.iter().chain([&(Instant::now(), Message(u64::MAX))]) {
             match heard {
                 Message(number) => {
@@ -100,16 +101,17 @@ impl Tally {
                     last = number.max(last);
                     if missing > 0 {
                         gaps.push((missing, when + LATE, alarm));
-                    } else if alarm.is_some_and(|level| level != Level::Log) && !is_late {
-                        tally.false_alarms += 1;
+                    } else {
+                        // Log lines do not count, as they are not meant for the program.
+                        tally.false_alarms += usize::from(alarm < Level::Log && !is_late);
                     }
-                    (alarm, is_late) = (None, false);
+                    (alarm, is_late) = (Level::Nothing, false);
                 }
                 Lost(level, Some(count)) => counts.push((level, count)),
                 Lost(level, None) => {
-                    alarm = plainest(alarm, level);
+                    alarm = alarm.min(level);
                     if let Some((_, _, before)) = gaps.last_mut().filter(|gap| when < gap.1) {
-                        *before = plainest(*before, level);
+                        *before = level.min(*before);
                         is_late = true;
                     }
                 }
@@ -117,14 +119,14 @@ impl Tally {
         }
 
         for (missing, _, level) in gaps {
-            if let Some(level) = level {
-                *tally.announced.entry(level).or_default() += missing;
-            }
+            *tally.announced.entry(level).or_default() += missing;
         }
+        let mut rest = tally.announced.remove(&Level::Nothing).unwrap_or(0);
         // A count says how many are missing, wherever they are.
         for (level, count) in counts {
-            let rest = tally.missing - tally.announced.values().sum::<usize>();
-            *tally.announced.entry(level).or_default() += rest.min(count);
+            let announced = rest.min(count);
+            *tally.announced.entry(level).or_default() += announced;
+            rest -= announced;
             tally.false_alarms += usize::from(tally.missing == 0 && count > 0);
         }
         tally.announced.retain(|_, messages| *messages > 0);
@@ -133,11 +135,8 @@ impl Tally {
 
     /// How many of the missing messages were announced, and how.
     pub(super) fn announced(&self) -> String {
-        if self.missing == 0 {
-            return "–".to_owned();
-        }
         if self.announced.is_empty() {
-            return "**none**".to_owned();
+            return if self.missing == 0 { "–" } else { "**none**" }.to_owned();
         }
         let announced = self.announced.iter().map(|(&level, &count)| {
             let messages = if count == self.missing { "all" } else { &grouped(count) };
@@ -145,10 +144,6 @@ impl Tally {
         });
         announced.collect::<Vec<_>>().join(", ")
     }
-}
-
-fn plainest(before: Option<Level>, level: Level) -> Option<Level> {
-    Some(before.map_or(level, |before| before.min(level)))
 }
 
 #[cfg(test)]

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use futures_util::{FutureExt, SinkExt, StreamExt};
-use tokio::net::TcpStream;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, RedisResult};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tokio_util::codec::{Framed, LinesCodec};
 
 use super::fault::{CHANNEL, Servers};
 
 /// The time between two messages at the steady rate.
 const INTERVAL: Duration = Duration::from_millis(50);
 const FLOOD: u64 = 500_000;
-const BATCH: usize = 10_000;
+const BATCH: u64 = 10_000;
 /// The length of a message in the flood, in bytes.
 const LENGTH: usize = 100;
 
@@ -25,10 +25,9 @@ pub(super) struct Publisher {
     pub next: u64,
     /// The number of subscribers that got the last message, as Redis counts.
     pub receivers: u64,
-    /// The command that publishes comes with it.
-    connection: Option<(Framed<TcpStream, LinesCodec>, &'static str)>,
-    /// The number of the next message to be answered.
-    answered: u64,
+    connection: Option<MultiplexedConnection>,
+    /// Numbers of messages, each with the answer that it waits for.
+    answers: JoinSet<(u64, RedisResult<u64>)>,
 }
 
 impl Publisher {
@@ -38,61 +37,55 @@ impl Publisher {
         loop {
             if self.connection.is_none() {
                 self.connection = connect(servers).await;
-                self.answered = self.next;
             }
-            if let Some((stream, command)) = &mut self.connection {
-                let line = format!("{command} {CHANNEL} {}", self.next);
+            if let Some(mut connection) = self.connection.clone() {
+                let (number, command) = (self.next, servers.publish_command());
                 self.next += 1;
-                // An error shows when the answers are read.
-                let _ = stream.send(line).await;
+                self.answers.spawn(async move {
+                    let mut publish = redis::cmd(command);
+                    publish.arg(CHANNEL).arg(number);
+                    (number, publish.query_async(&mut connection).await)
+                });
             }
             sleep(INTERVAL).await;
             self.read_answers();
         }
     }
 
-    /// Reads the answers that have arrived. Anything but a number ends the connection: in a
-    /// cluster, the slot has moved.
+    /// Reads the answers that have arrived. An error ends the connection: in a cluster, the slot
+    /// has moved.
     pub(super) fn read_answers(&mut self) {
-        while let Some((stream, _)) = &mut self.connection
-            && let Some(answer) = stream.next().now_or_never()
-        {
-            let answer = answer.and_then(Result::ok);
-            match answer.and_then(|answer| answer.strip_prefix(':')?.parse().ok()) {
-                Some(receivers) => {
+        while let Some(answer) = self.answers.try_join_next() {
+            match answer {
+                Ok((number, Ok(receivers))) => {
+                    self.published.push(number);
                     self.receivers = receivers;
-                    self.published.push(self.answered);
-                    self.answered += 1;
                 }
-                None => self.connection = None,
+                _ => self.connection = None,
             }
         }
     }
 
-    /// Publishes 500,000 messages as fast as Redis takes them, and blocks meanwhile.
-    pub(super) fn flood(&mut self, servers: &Servers) -> anyhow::Result<()> {
-        let (address, _) = servers.publish_at().context("there is no Redis")?;
-        let mut connection = redis::Client::open(format!("redis://{address}"))?.get_connection()?;
-        let first = self.next;
-        self.next += FLOOD;
-        for number in (first..self.next).step_by(BATCH) {
+    /// Publishes 500,000 messages as fast as Redis takes them.
+    pub(super) async fn flood(&mut self) -> anyhow::Result<()> {
+        let connection = self.connection.as_mut().context("not connected to Redis")?;
+        for _ in 0..FLOOD / BATCH {
+            let numbers = self.next..self.next + BATCH;
             let mut pipeline = redis::pipe();
-            for number in number..number + BATCH as u64 {
+            for number in numbers.clone() {
                 pipeline.publish(CHANNEL, format!("{number:.<LENGTH$}"));
             }
-            pipeline.exec(&mut connection)?;
+            pipeline.exec_async(connection).await?;
+            self.next = numbers.end;
+            self.published.extend(numbers);
         }
-        self.published.extend(first..self.next);
-        // The next steady message needs a new connection: the answers on this one would be counted
-        // for the messages of the flood.
-        self.connection = None;
         Ok(())
     }
 }
 
-async fn connect(servers: &Servers) -> Option<(Framed<TcpStream, LinesCodec>, &'static str)> {
-    let (address, command) = servers.publish_at()?;
-    let stream = TcpStream::connect(address).await.ok()?;
-    stream.set_nodelay(true).ok()?;
-    Some((Framed::new(stream, LinesCodec::new()), command))
+async fn connect(servers: &Servers) -> Option<MultiplexedConnection> {
+    let client = Client::open(servers.publish_url()?).ok()?;
+    // A Redis that hangs may answer later.
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    client.get_multiplexed_async_connection_with_config(&config).await.ok()
 }

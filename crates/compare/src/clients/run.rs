@@ -1,17 +1,13 @@
 //! One client, one fault.
 
-use std::future::{pending, ready};
-use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
+use std::future::pending;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
-use futures_util::stream::{BoxStream, select};
-use futures_util::{Stream, StreamExt};
-use local_redis::Leashed;
-use tokio::net::unix::pipe::Receiver;
+use anyhow::ensure;
+use demo::Process;
+use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{sleep, timeout};
-use tokio_util::codec::{FramedRead, LinesCodec};
 
 use super::fault::{Fault, Servers};
 use super::heard::{Heard, Level, Tally, messages};
@@ -51,9 +47,9 @@ pub(super) async fn run(
     let lasts = Duration::from_secs(fault.seconds);
     let mut peak_memory = None;
     if fault.is_stall() {
-        publisher.flood(&servers)?;
+        publisher.flood().await?;
         sleep(lasts).await;
-        peak_memory = memory(client.process.id());
+        peak_memory = memory(client.process.leashed().id());
         client.drain().await;
     } else {
         go_on(lasts, &servers, &mut publisher, &mut client).await;
@@ -67,7 +63,7 @@ pub(super) async fn run(
     client.drain().await;
     let back = messages(&client.heard).find(|(_, number)| *number >= next);
     let subscribers = format!(" (subscribers: {})", publisher.receivers);
-    let (again, at_the_end) = match (client.process.child().try_wait()?, back) {
+    let (again, at_the_end) = match (client.process.leashed().child().try_wait()?, back) {
         (Some(status), _) => {
             ("never".to_owned(), format!("ended, {status}").replace("exit status:", "status"))
         }
@@ -96,9 +92,9 @@ async fn go_on(time: Duration, servers: &Servers, publisher: &mut Publisher, cli
 
 /// A client, and what it has said. Its output is read only while `listen` runs.
 struct Running {
-    process: Leashed,
+    process: Process,
     /// The lines of stdout, and as errors those of stderr.
-    lines: BoxStream<'static, Result<String, String>>,
+    lines: Receiver<Result<String, String>>,
     heard: Vec<(Instant, Heard)>,
     log: String,
     has_ended: bool,
@@ -106,16 +102,19 @@ struct Running {
 
 impl Running {
     fn start(mut client: Command) -> anyhow::Result<Running> {
-        client.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = Leashed::spawn(&mut client)?;
-        let stdout = process.child().stdout.take().context("no stdout")?;
-        let stderr = process.child().stderr.take().context("no stderr")?;
-        let lines = select(lines(stdout.into())?.map(Ok), lines(stderr.into())?.map(Err)).boxed();
+        // Bounded: when it is full, the threads that read the output wait.
+        let (heard, lines) = channel(64);
+        let logged = heard.clone();
+        let process = Process::start(
+            &mut client,
+            move |line| drop(heard.blocking_send(Ok(line))),
+            move |line| drop(logged.blocking_send(Err(line))),
+        )?;
         Ok(Running { process, lines, heard: Vec::new(), log: String::new(), has_ended: false })
     }
 
     async fn listen(&mut self) {
-        while let Some(line) = self.lines.next().await {
+        while let Some(line) = self.lines.recv().await {
             let heard = match line {
                 Ok(line) => Heard::parse(&line),
                 Err(line) => {
@@ -144,11 +143,6 @@ impl Running {
             let _ = timeout(SILENT / 2, self.listen()).await;
         }
     }
-}
-
-fn lines(pipe: OwnedFd) -> anyhow::Result<impl Stream<Item = String>> {
-    let lines = FramedRead::new(Receiver::from_owned_fd(pipe)?, LinesCodec::new());
-    Ok(lines.filter_map(|line| ready(line.ok())))
 }
 
 /// The most memory that the process ever had, in bytes; `None` where there is no `/proc`.
