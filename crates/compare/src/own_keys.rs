@@ -87,11 +87,9 @@ impl OwnKeys {
         // In one command. Otherwise a message could move to a list that was already removed.
         if self.connection().unlink(&names).await.is_err() {
             // That connection may be the one that failed.
-            let again = async {
-                let mut connection = connect(&self.client, Some(ANSWER_TIMEOUT)).await?;
-                anyhow::Ok(connection.unlink(&names).await?)
-            };
-            again.await.with_context(|| format!("cannot remove the keys {}*", self.prefix))?;
+            let cannot = || format!("cannot remove the keys {}*", self.prefix);
+            let connection = connect(&self.client, Some(ANSWER_TIMEOUT)).await;
+            connection.with_context(cannot)?.unlink(&names).await.with_context(cannot)?;
         }
         self.names.borrow_mut().clear();
         Ok(())

@@ -10,8 +10,8 @@ use demo::Binaries;
 const RIVALS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../rivals");
 
 pub(super) struct Client {
-    /// The name on the command line, in JSON and in the template of the page. Its program is in
-    /// crates/rivals under the same name. With `-tuned` it has settings for this task.
+    /// The name on the command line, and of the program in crates/rivals. With `-tuned` it has
+    /// settings for this task.
     pub key: &'static str,
     /// The name in the tables, with the version.
     pub title: &'static str,
@@ -94,6 +94,15 @@ mod tests {
     use super::*;
 
     const LOCK: &str = include_str!("../../../rivals/Cargo.lock");
+
+    #[test]
+    fn the_page_has_a_section_for_each() {
+        let page = include_str!("clients.md");
+        // The tuned one is in the section of the other.
+        for client in CLIENTS.iter().filter(|client| client.key != "cluster-tuned") {
+            assert!(page.contains(&format!("\n### {}\n", client.title)), "{}", client.title);
+        }
+    }
 
     #[test]
     fn titles_have_the_versions_that_run() {

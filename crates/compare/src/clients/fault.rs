@@ -11,12 +11,13 @@ pub(super) const NO_SERVER: &str = "there is no redis-server or valkey-server on
 pub(super) const CHANNEL: &str = "notifications";
 
 pub(super) struct Fault {
-    /// The name on the command line, in JSON and in the template of the page.
+    /// The name on the command line and in the template of the page.
     pub key: &'static str,
     pub title: &'static str,
     pub seconds: u64,
 }
 
+/// `stall` is the last, because it waits until no other client runs.
 pub(super) static FAULTS: [Fault; 8] = [
     Fault { key: "restart", title: "Redis killed, started again after 1 s", seconds: 1 },
     Fault { key: "long-restart", title: "Redis killed, started again after 40 s", seconds: 40 },

@@ -64,9 +64,9 @@ pub(crate) fn compare(args: &Args) -> anyhow::Result<()> {
 
     let programs = Programs::build(args.short)?;
     let (machine, done) = (RwLock::new(()), AtomicUsize::new(0));
-    let row = |client: &Client, fault| {
-        // Their memory is measured, and they keep Redis busy.
-        let _whole = Fault::is_stall(fault).then(|| machine.write());
+    let row = |client: &Client, fault: &'static Fault| {
+        // Alone in a stall, where its memory is measured and Redis is busy.
+        let _whole = fault.is_stall().then(|| machine.write());
         let _part = (!fault.is_stall()).then(|| machine.read());
         let command = programs.command(client, fault.in_cluster());
         let seen = command.and_then(|command| run::run(command, fault, watch));

@@ -6,7 +6,6 @@ use anyhow::{Context, bail, ensure};
 use local_redis::Server;
 
 use super::Row;
-use super::client::CLIENTS;
 use super::fault::{FAULTS, Fault, NO_SERVER};
 use crate::table::markdown;
 
@@ -29,7 +28,7 @@ const COLUMNS: [&str; 9] = [
     "peak memory",
 ];
 
-/// The tables that have rows, each under its title.
+/// The tables of the faults that have rows.
 pub(super) fn tables(rows: &[Row]) -> String {
     let faults = FAULTS.iter().filter(|fault| rows.iter().any(|row| row.fault.key == fault.key));
     faults.map(|fault| format!("\n{}:\n\n{}\n", fault.title, table(rows, fault))).collect()
@@ -43,9 +42,6 @@ pub(super) fn write(rows: &[Row]) -> anyhow::Result<()> {
     };
     for fault in &FAULTS {
         fill(fault.key, &table(rows, fault));
-    }
-    for client in &CLIENTS {
-        fill(&format!("name {}", client.key), client.title);
     }
     let Some(Server::Real(path)) = Server::real() else { bail!(NO_SERVER) };
     let run = Command::new("sh").args(["-c", RUN]).arg(path).output()?;

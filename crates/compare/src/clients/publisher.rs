@@ -21,12 +21,11 @@ const LENGTH: usize = 100;
 pub(super) struct Publisher {
     /// The numbers of the messages that Redis accepted.
     pub published: Vec<u64>,
-    /// The number of the next message.
     pub next: u64,
-    /// The number of subscribers that got the last message, as Redis counts.
+    /// How many subscribers got the last message, as Redis counts.
     pub receivers: u64,
     connection: Option<MultiplexedConnection>,
-    /// Numbers of messages, each with the answer that it waits for.
+    /// The messages that wait for an answer, by number.
     answers: JoinSet<(u64, RedisResult<u64>)>,
 }
 
