@@ -50,8 +50,9 @@ enum What {
 }
 
 const EXAMPLES: &str = "\
-It starts a Redis for itself, unless you name one. There it uses only keys and channels under
-compare:<random>:, and removes the keys at the end. The table is a box of 80 columns.
+Without a URL it starts a Redis for itself. On a Redis that you name, it uses keys and channels
+under compare:<random>: only, and removes the keys at the end. The table is a box of 80 columns,
+as Markdown a wide table.
 
 Examples:
   cargo compare

@@ -66,15 +66,13 @@ impl Servers {
     pub(super) fn connect(&self, mut client: Command) -> Command {
         let url = match self {
             // A user whose rights can be changed.
-            Single(redis, network) => {
-                let host = network.as_ref().map_or("127.0.0.1", |network| &network.host);
-                format!("redis://reader:any@{host}:{}", redis.port())
+            Single(redis, None) => redis.url().replace("127.", "reader:any@127."),
+            Single(redis, Some(network)) => {
+                client = network.enter(&client);
+                format!("redis://{}:{}", network.host, redis.port())
             }
             Cluster(cluster) => cluster.urls(),
         };
-        if let Single(_, Some(network)) = self {
-            client = network.enter(&client);
-        }
         client.env("REDIS_URL", url).env_remove("REDIS_PASSWORD_FILE").env_remove("RUST_LOG");
         client
     }

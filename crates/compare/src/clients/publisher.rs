@@ -6,7 +6,7 @@ use anyhow::Context;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisResult};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, interval_at};
 
 use super::fault::{CHANNEL, Servers};
 
@@ -33,6 +33,7 @@ impl Publisher {
     /// Publishes at the steady rate, for ever. Connects again whenever the connection breaks, and
     /// never waits for an answer. A later call continues where an earlier one was dropped.
     pub(super) async fn publish(&mut self, servers: &Servers) {
+        let mut ticks = interval_at(Instant::now() + INTERVAL, INTERVAL);
         loop {
             if self.connection.is_none() {
                 self.connection = connect(servers).await;
@@ -46,7 +47,7 @@ impl Publisher {
                     (number, publish.query_async(&mut connection).await)
                 });
             }
-            sleep(INTERVAL).await;
+            ticks.tick().await;
             self.read_answers();
         }
     }
