@@ -1,168 +1,201 @@
-//! The experiments, the same for each way of sending.
+//! The experiments, the same for each way of sending. `pubsub.rs`, `list.rs` and `stream.rs` are
+//! the ways.
 
 use std::io::Write;
 
 use anyhow::Context;
 use futures_util::future::try_join_all;
 use serde::Serialize;
+use serde_json::{Value, json};
+use service::plural;
 use tokio::sync::mpsc;
 
-use crate::list::Queue;
-use crate::own_keys::{Left, OwnKeys};
+use crate::list::List;
+use crate::own_keys::OwnKeys;
 use crate::pubsub::Channel;
-use crate::stream::Log;
-use crate::way::{Consumer, Way};
+use crate::stream::Stream;
+
+/// A way of sending.
+pub(crate) trait Way {
+    type Consumer: Consumer;
+
+    async fn send(keys: &OwnKeys, text: &str) -> anyhow::Result<()>;
+
+    /// A consumer on its own connection. Once this returns, it receives what is sent.
+    async fn consumer(keys: &OwnKeys, group: &str, name: &str) -> anyhow::Result<Self::Consumer>;
+}
+
+pub(crate) trait Consumer {
+    /// The next message, waiting for it if there is none.
+    async fn take(&mut self) -> anyhow::Result<Message>;
+
+    /// Confirms that the work on a message is done.
+    async fn acknowledge(&mut self, message: &Message) -> anyhow::Result<()>;
+
+    /// Takes over what the dead consumer took and never acknowledged.
+    async fn claim(&mut self, dead: &str) -> anyhow::Result<Vec<Message>>;
+}
+
+pub(crate) struct Message {
+    /// Only a Stream gives one.
+    pub id: Option<String>,
+    pub text: String,
+}
 
 /// The message that ends a consumer. A timeout instead would be too short on some machine.
 const END: &str = "end";
 
-struct Experiment {
-    kind: Kind,
-    name: &'static str,
-    question: &'static str,
-    /// The conclusion for the choice.
-    follows: &'static str,
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Absent,
-    Consumers,
-    Groups,
-    Death,
-    History,
-    Left,
-}
-
-const EXPERIMENTS: [Experiment; 6] = [
-    Experiment {
-        kind: Kind::Absent,
-        name: "absent",
-        question: "5 messages while nobody listens: a later consumer gets",
-        follows: "A message that must wait for its reader needs a List or a Stream.",
-    },
-    Experiment {
-        kind: Kind::Consumers,
-        name: "consumers",
-        question: "10 messages, 2 consumers: each gets",
-        follows: "To tell everyone, use Pub/Sub. To share out work, use a List or a Stream's group.",
-    },
-    Experiment {
-        kind: Kind::Groups,
-        name: "groups",
-        question: "8 messages, 2 groups of 2 consumers: each gets",
-        follows: "Only a Stream gives each group all messages and shares them out inside it.",
-    },
-    Experiment {
-        kind: Kind::Death,
-        name: "death",
-        question: "2 messages taken, 1 acknowledged, then death: the next consumer gets",
-        follows: "Work that must not get lost needs a List or a Stream, and a consumer that \
-                  claims what a dead one left (LMOVE, XAUTOCLAIM).",
-    },
-    Experiment {
-        kind: Kind::History,
-        name: "history",
-        question: "10 messages, all finished: a newcomer gets",
-        follows: "Only a Stream can be read again later.",
-    },
-    Experiment {
-        kind: Kind::Left,
-        name: "left",
-        question: "30 messages, all finished: left in Redis",
-        follows: "Only a Stream keeps finished messages, so trim it (here to 20).",
-    },
+/// The name of each experiment, its question, and the conclusion for the choice.
+const EXPERIMENTS: [(&str, &str, &str); 6] = [
+    (
+        "absent",
+        "5 messages while nobody listens: a later consumer gets",
+        "A message that must wait for its reader needs a List or a Stream.",
+    ),
+    (
+        "consumers",
+        "10 messages, 2 consumers: each gets",
+        "To tell everyone, use Pub/Sub. To share out work, use a List or a Stream's group.",
+    ),
+    (
+        "groups",
+        "8 messages, 2 groups of 2 consumers: each gets",
+        "Only a Stream gives each group all messages and shares them out inside it.",
+    ),
+    (
+        "death",
+        "2 messages taken, 1 acknowledged, then death: the next consumer gets",
+        "Work that must not get lost needs a List or a Stream, and a consumer that claims what a \
+         dead one left (LMOVE, XAUTOCLAIM).",
+    ),
+    (
+        "history",
+        "10 messages, all finished: a newcomer gets",
+        "Only a Stream can be read again later.",
+    ),
+    (
+        "left",
+        "30 messages, all finished: left in Redis",
+        "Only a Stream keeps finished messages, so trim it (here to 20).",
+    ),
 ];
 
-/// The result of one experiment.
+/// The result of one experiment, in JSON and in words.
 #[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Counts {
-    Received(usize),
-    PerConsumer(Vec<usize>),
-    PerGroup(Vec<Vec<usize>>),
-    /// Got by waiting for messages, and by claiming what the dead one had.
-    AfterDeath {
-        waiting: usize,
-        claiming: usize,
-    },
-    Left(Left),
+pub(crate) struct Count {
+    #[serde(flatten)]
+    json: Value,
+    #[serde(skip)]
+    pub text: String,
 }
 
 /// One experiment with all three.
 #[derive(Serialize)]
 pub(crate) struct Row {
-    pub experiment: &'static str,
+    experiment: &'static str,
     pub question: &'static str,
-    pub pubsub: Counts,
-    pub list: Counts,
-    pub stream: Counts,
+    pub pubsub: Count,
+    pub list: Count,
+    pub stream: Count,
     pub follows: &'static str,
 }
 
 /// Runs all experiments and shows the progress on stderr.
-pub(crate) async fn run(url: &str, keys: &OwnKeys) -> anyhow::Result<Vec<Row>> {
+pub(crate) async fn run(keys: &OwnKeys) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (number, Experiment { kind, name, question, follows }) in (1..).zip(EXPERIMENTS) {
+    for (number, (experiment, question, follows)) in (1..).zip(EXPERIMENTS) {
         // A closed stderr does not stop the run.
         let _ = writeln!(std::io::stderr(), "{number}/{} {question} ...", EXPERIMENTS.len());
-        let channel = Channel::new(url, keys.name(name)).await.context("Pub/Sub")?;
-        rows.push(Row {
-            experiment: name,
-            question,
-            pubsub: count(kind, channel, keys).await.context("Pub/Sub")?,
-            list: count(kind, Queue::new(keys, name), keys).await.context("List")?,
-            stream: count(kind, Log::new(keys, name), keys).await.context("Stream")?,
-            follows,
-        });
+        let pubsub = count::<Channel>(experiment, keys).await.context("Pub/Sub")?;
+        let list = count::<List>(experiment, keys).await.context("List")?;
+        let stream = count::<Stream>(experiment, keys).await.context("Stream")?;
+        rows.push(Row { experiment, question, pubsub, list, stream, follows });
     }
     Ok(rows)
 }
 
-async fn count(kind: Kind, mut way: impl Way, keys: &OwnKeys) -> anyhow::Result<Counts> {
-    let way = &mut way;
-    let counts = match kind {
-        Kind::Absent => absent(way).await?,
-        Kind::Consumers => {
-            Counts::PerConsumer(share(way, 10, &[("workers", "one"), ("workers", "two")]).await?)
+async fn count<W: Way>(experiment: &str, keys: &OwnKeys) -> anyhow::Result<Count> {
+    let (json, text) = match experiment {
+        "absent" => {
+            for number in 1..=5 {
+                W::send(keys, &format!("message {number}")).await?;
+            }
+            let (_, received) = newcomer::<W>(keys, "workers").await?;
+            (json!({ "received": received }), received.to_string())
         }
-        Kind::Groups => {
+        "consumers" => {
+            let counts = share::<W>(keys, 10, &[("workers", "one"), ("workers", "two")]).await?;
+            (json!({ "per_consumer": counts }), sum(&counts))
+        }
+        "groups" => {
             let mail = [("mail", "mail one"), ("mail", "mail two")];
             let audit = [("audit", "audit one"), ("audit", "audit two")];
-            // A multiple of four comes out even, whoever of them was the first.
-            let counts = share(way, 8, &[mail, audit].concat()).await?;
-            Counts::PerGroup(counts.chunks(2).map(<[usize]>::to_vec).collect())
+            // A multiple of four comes out even, whoever was the first.
+            let counts = share::<W>(keys, 8, &[mail, audit].concat()).await?;
+            let (mail, audit) = counts.split_at(2);
+            let text = format!("{} and {}", sum(mail), sum(audit));
+            (json!({ "per_group": [mail, audit] }), text)
         }
-        Kind::Death => death(way).await?,
-        Kind::History => history(way).await?,
-        Kind::Left => {
-            share(way, 30, &[("workers", "one")]).await?;
-            Counts::Left(keys.left().await?)
+        "death" => {
+            let mut doomed = W::consumer(keys, "workers", "doomed").await?;
+            W::send(keys, "dealt with").await?;
+            W::send(keys, "not dealt with").await?;
+            let message = doomed.take().await?;
+            doomed.acknowledge(&message).await?;
+            doomed.take().await?;
+            // This closes its connection, as the end of its process would.
+            drop(doomed);
+
+            let (mut next, waiting) = newcomer::<W>(keys, "workers").await?;
+            let claimed = next.claim("doomed").await?;
+            for message in &claimed {
+                next.acknowledge(message).await?;
+            }
+            let claiming = claimed.len();
+            let text = format!("{waiting}, after claiming {claiming}");
+            (json!({ "after_death": { "waiting": waiting, "claiming": claiming } }), text)
+        }
+        "history" => {
+            share::<W>(keys, 10, &[("workers", "one")]).await?;
+            let (_, received) = newcomer::<W>(keys, "newcomers").await?;
+            (json!({ "received": received }), received.to_string())
+        }
+        _ => {
+            share::<W>(keys, 30, &[("workers", "one")]).await?;
+            let [keys, messages, bytes] = keys.left().await?;
+            let json = json!({ "keys": keys, "messages": messages, "bytes": bytes });
+            let (keys, messages) = (plural(keys, "key"), plural(messages, "message"));
+            let text = format!("{keys}: {messages}, {}", plural(bytes, "byte"));
+            (json!({ "left": json }), text)
         }
     };
     keys.remove().await?;
-    Ok(counts)
+    Ok(Count { json, text })
 }
 
-async fn absent(way: &mut impl Way) -> anyhow::Result<Counts> {
-    for number in 1..=5 {
-        way.send(&format!("message {number}")).await?;
-    }
-    let mut late = way.consumer("workers", "late").await?;
-    way.send(END).await?;
-    Ok(Counts::Received(consume(&mut late, |_| {}).await?))
+fn sum(counts: &[usize]) -> String {
+    let counts: Vec<_> = counts.iter().map(ToString::to_string).collect();
+    counts.join(" + ")
 }
 
-/// How many messages each of these consumers, named by group and name, gets.
-async fn share(
-    way: &mut impl Way,
+/// A new consumer in this group, and how many messages it receives.
+async fn newcomer<W: Way>(keys: &OwnKeys, group: &str) -> anyhow::Result<(W::Consumer, usize)> {
+    let mut consumer = W::consumer(keys, group, "newcomer").await?;
+    W::send(keys, END).await?;
+    let received = consume(&mut consumer, |_| {}).await?;
+    Ok((consumer, received))
+}
+
+/// How many messages each of these consumers (group and name) receives.
+async fn share<W: Way>(
+    keys: &OwnKeys,
     messages: usize,
     names: &[(&str, &str)],
 ) -> anyhow::Result<Vec<usize>> {
     let (taken, mut reports) = mpsc::unbounded_channel();
     let mut consumers = Vec::new();
     for (group, name) in names {
-        consumers.push(way.consumer(group, name).await?);
+        consumers.push(W::consumer(keys, group, name).await?);
     }
     let consuming = try_join_all(consumers.iter_mut().map(|consumer| {
         let taken = taken.clone();
@@ -171,45 +204,18 @@ async fn share(
     let sending = async {
         for number in 1..=messages {
             let text = format!("message {number}");
-            way.send(&text).await?;
+            W::send(keys, &text).await?;
             // One at a time, because Redis serves the consumer that has waited longest.
             while reports.recv().await.context("nobody is there")? != text {}
         }
         // Each consumer ends after its first one.
         for _ in names {
-            way.send(END).await?;
+            W::send(keys, END).await?;
         }
         anyhow::Ok(())
     };
     let (counts, ()) = tokio::try_join!(consuming, sending)?;
     Ok(counts)
-}
-
-async fn death(way: &mut impl Way) -> anyhow::Result<Counts> {
-    let mut doomed = way.consumer("workers", "doomed").await?;
-    way.send("dealt with").await?;
-    way.send("not dealt with").await?;
-    let message = doomed.take().await?;
-    doomed.acknowledge(&message).await?;
-    doomed.take().await?;
-    // This closes its connection, as the end of its process would.
-    drop(doomed);
-
-    let mut next = way.consumer("workers", "next").await?;
-    way.send(END).await?;
-    let waiting = consume(&mut next, |_| {}).await?;
-    let claimed = next.claim("doomed").await?;
-    for message in &claimed {
-        next.acknowledge(message).await?;
-    }
-    Ok(Counts::AfterDeath { waiting, claiming: claimed.len() })
-}
-
-async fn history(way: &mut impl Way) -> anyhow::Result<Counts> {
-    share(way, 10, &[("workers", "one")]).await?;
-    let mut newcomer = way.consumer("newcomers", "newcomer").await?;
-    way.send(END).await?;
-    Ok(Counts::Received(consume(&mut newcomer, |_| {}).await?))
 }
 
 /// Takes and acknowledges messages until the last one; returns how many there were before it.

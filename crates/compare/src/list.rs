@@ -8,39 +8,26 @@ use redis::AsyncTypedCommands;
 use redis::Direction::{Left, Right};
 use redis::aio::MultiplexedConnection;
 
+use crate::experiments::{Consumer, Message, Way};
 use crate::own_keys::OwnKeys;
-use crate::way::{Consumer, Message, Way};
 
-pub(crate) struct Queue<'a> {
-    keys: &'a OwnKeys,
-    queue: String,
-    connection: MultiplexedConnection,
-}
+pub(crate) struct List;
 
-impl<'a> Queue<'a> {
-    pub(crate) fn new(keys: &'a OwnKeys, name: &str) -> Queue<'a> {
-        let queue = keys.name(&format!("{name}:queue"));
-        Queue { keys, queue, connection: keys.connection() }
-    }
-}
-
-impl Way for Queue<'_> {
+impl Way for List {
     type Consumer = Worker;
 
-    async fn send(&mut self, text: &str) -> anyhow::Result<()> {
-        self.connection.lpush(&self.queue, text).await?;
+    async fn send(keys: &OwnKeys, text: &str) -> anyhow::Result<()> {
+        keys.connection().lpush(keys.name("queue"), text).await?;
         Ok(())
     }
 
     /// A List has no groups: each message goes to one worker only.
-    async fn consumer(&mut self, _group: &str, name: &str) -> anyhow::Result<Worker> {
-        let processing = processing(&self.queue, name);
-        self.keys.remember(&processing);
+    async fn consumer(keys: &OwnKeys, _group: &str, name: &str) -> anyhow::Result<Worker> {
         Ok(Worker {
-            queue: self.queue.clone(),
-            processing,
+            queue: keys.name("queue"),
+            processing: keys.name(&processing("queue", name)),
             // Not shared, since a connection that waits in BLMOVE can do nothing else.
-            connection: self.keys.connect_consumer().await?,
+            connection: keys.connect_consumer().await?,
         })
     }
 }

@@ -9,22 +9,20 @@ mod pubsub;
 mod real_redis;
 mod stream;
 mod table;
-mod way;
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
-use local_redis::{is_broken_pipe, on_ctrl_c};
+use local_redis::{exit_status, is_broken_pipe, on_ctrl_c};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::own_keys::OwnKeys;
 
-/// Shows what Pub/Sub, a List and a Stream each do with the same messages
+/// Counts what Pub/Sub, a List and a Stream do with the same messages
 #[derive(Parser)]
 #[command(name = "cargo compare", version, after_help = EXAMPLES)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -32,28 +30,29 @@ struct Args {
     #[command(subcommand)]
     what: Option<What>,
 
-    /// Print the table as Markdown
+    /// Print the table as Markdown, as lesson 6 shows it
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
 
-    /// Print the counts as JSON
+    /// Print one line of JSON per experiment
     #[arg(long)]
     json: bool,
 
-    /// A Redis that runs already, instead of one for this run alone
+    /// Use this Redis instead of starting one
     #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
     redis_url: Option<String>,
 }
 
 #[derive(Subcommand)]
 enum What {
-    /// Shows what a lost connection does to this and other Redis clients (about 8 minutes)
+    /// Shows what a lost connection does to our subscriber and to other clients (about 8 minutes)
     Clients(clients::Args),
 }
 
 const EXAMPLES: &str = "\
-On a Redis that runs already it makes keys and channels under compare:<random>: only, and removes
-the keys at the end.
+Without a URL it starts a Redis for itself. On a Redis that you name, it uses keys and channels
+under compare:<random>: only, and removes the keys at the end. The table is a box of 80 columns,
+as Markdown a wide table.
 
 Examples:
   cargo compare
@@ -64,74 +63,62 @@ Examples:
 /// A run usually takes a second or two. This limit is for a Redis that does not answer.
 const LIMIT: Duration = Duration::from_secs(15);
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let args = Args::parse();
     let result = match &args.what {
-        // It is done in threads, and an interrupt may end it at any time.
         Some(What::Clients(args)) => clients::compare(args),
-        None => compare(&args).await,
+        None => compare(&args),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            // If stderr is gone too, the exit status has to be enough.
-            let mut stderr = std::io::stderr();
+        Err(error) if !is_broken_pipe(&error) => {
             // The redis crate's errors give themselves as their own cause.
             let mut causes: Vec<_> = error.chain().map(ToString::to_string).collect();
             causes.dedup();
-            let _ = writeln!(stderr, "error: {}", causes.join(": "));
-            if let Some(hint) = service::hint(&error) {
-                let _ = writeln!(stderr, "  hint: {hint}");
-            }
-            ExitCode::FAILURE
+            let hint = service::hint(&error).map(|hint| format!("\n  hint: {hint}"));
+            exit_status(Err(anyhow!("{}{}", causes.join(": "), hint.unwrap_or_default())))
         }
+        result => exit_status(result),
     }
 }
 
+#[tokio::main(flavor = "current_thread")]
 async fn compare(args: &Args) -> anyhow::Result<()> {
-    // Installed before any key exists, as a plain end by the signal would leave keys behind.
-    let interrupted = Arc::new(Notify::new());
-    on_ctrl_c({
-        let interrupted = interrupted.clone();
-        move || interrupted.notify_one()
-    })?;
-    let private_redis = match args.redis_url {
-        Some(_) => None,
-        None => Some(real_redis::start()?),
-    };
-    let url = match (&args.redis_url, &private_redis) {
-        (Some(url), _) => url.clone(),
-        (None, Some(redis)) => redis.url(),
-        (None, None) => bail!("no Redis"),
+    // Handled before any key exists, as a plain end by the signal would leave keys behind.
+    static INTERRUPTED: Notify = Notify::const_new();
+    on_ctrl_c(|| INTERRUPTED.notify_one())?;
+    let private_redis;
+    let url = match &args.redis_url {
+        Some(url) => url.clone(),
+        None => {
+            private_redis = real_redis::start()?;
+            private_redis.url()
+        }
     };
 
     let keys = OwnKeys::connect(&url).await?;
     let at = || format!("Redis at {}", keys.address());
     real_redis::check(keys.connection()).await.with_context(at)?;
     let rows = tokio::select! {
-        rows = timeout(LIMIT, experiments::run(&url, &keys)) => match rows {
+        rows = timeout(LIMIT, experiments::run(&keys)) => match rows {
             Ok(rows) => rows.map(Some),
             Err(_) => Err(anyhow!(
                 "not finished after {LIMIT:?}: it is slow or far away, or somebody removed the keys"
             )),
         },
-        () = interrupted.notified() => Ok(None),
+        () = INTERRUPTED.notified() => {
+            let _ = writeln!(std::io::stderr(), "Interrupted: removing the keys ...");
+            Ok(None)
+        }
     };
-    if let Ok(None) = rows {
-        let _ = writeln!(std::io::stderr(), "Interrupted: removing the keys ...");
-    }
     // In every case. Nothing that could create a key runs any more.
-    let rows = match (rows, keys.remove().await) {
-        (rows, Ok(())) => rows,
-        (Ok(_), Err(left)) => Err(left),
-        (Err(error), Err(left)) => Err(error.context(format!("{left:#}, after this"))),
-    };
-    if let Some(rows) = rows.with_context(at)? {
+    let removed = keys.remove().await;
+    if let Some(rows) = removed.and(rows).with_context(at)? {
         let text = match args {
-            Args { json: true, .. } => table::json(&rows)?,
-            Args { markdown: true, .. } => table::markdown(&rows),
+            Args { json: true, .. } => {
+                let lines: Result<Vec<_>, _> = rows.iter().map(serde_json::to_string).collect();
+                lines?.join("\n")
+            }
+            Args { markdown: true, .. } => table::comparison(&rows),
             _ => table::terminal(&rows),
         };
         writeln!(std::io::stdout(), "{text}").context("cannot write to stdout")?;

@@ -8,7 +8,6 @@ use anyhow::Context;
 use pubsub::Publisher;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, AsyncTypedCommands, Client, ValueType};
-use serde::Serialize;
 
 /// For commands that are not meant to block.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -16,28 +15,23 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Remembers every name it hands out, and removes those keys at the end. (A search for the prefix
 /// would walk through all keys of the Redis.)
 pub(crate) struct OwnKeys {
+    pub url: String,
+    pub publisher: Publisher,
     client: Client,
     connection: MultiplexedConnection,
     prefix: String,
     names: RefCell<BTreeSet<String>>,
 }
 
-/// What is left in Redis.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Left {
-    pub keys: u64,
-    pub messages: u64,
-    pub bytes: u64,
-}
-
 impl OwnKeys {
     pub(crate) async fn connect(url: &str) -> anyhow::Result<OwnKeys> {
         // This goes first because its errors are clear and never show a password.
-        Publisher::connect(url).await?;
+        let publisher = Publisher::connect(url).await?;
         let client = Client::open(url).context("not a Redis URL")?;
         let connection = connect(&client, Some(ANSWER_TIMEOUT)).await?;
         let prefix = format!("compare:{:08x}:", rand::random::<u32>());
-        Ok(OwnKeys { client, connection, prefix, names: RefCell::default() })
+        let url = url.to_owned();
+        Ok(OwnKeys { url, publisher, client, connection, prefix, names: RefCell::default() })
     }
 
     /// Host and port: the part of the URL that may be shown.
@@ -48,13 +42,8 @@ impl OwnKeys {
     /// The name under the prefix, for a key or a channel.
     pub(crate) fn name(&self, name: &str) -> String {
         let name = format!("{}{name}", self.prefix);
-        self.remember(&name);
+        self.names.borrow_mut().insert(name.clone());
         name
-    }
-
-    /// Remembers a key whose name was derived from another one.
-    pub(crate) fn remember(&self, name: &str) {
-        self.names.borrow_mut().insert(name.to_owned());
     }
 
     /// The only connection that creates keys. It also removes them, so a message that was on its
@@ -69,10 +58,10 @@ impl OwnKeys {
         connect(&self.client, None).await
     }
 
-    /// Counts what Redis holds under the names handed out.
-    pub(crate) async fn left(&self) -> anyhow::Result<Left> {
+    /// Counts what Redis holds under the names handed out: keys, messages, bytes.
+    pub(crate) async fn left(&self) -> anyhow::Result<[u64; 3]> {
         let mut connection = self.connection();
-        let mut left = Left::default();
+        let mut left = [0; 3];
         let names = self.names.borrow().clone();
         for name in names {
             let messages = match connection.key_type(&name).await? {
@@ -80,12 +69,11 @@ impl OwnKeys {
                 ValueType::List => connection.llen(&name).await?,
                 _ => connection.xlen(&name).await?,
             };
-            left.messages += messages as u64;
-            left.keys += 1;
             // SAMPLES 0 measures all elements; the default estimates from five.
             let mut usage = redis::cmd("MEMORY");
             usage.arg("USAGE").arg(&name).arg("SAMPLES").arg(0);
-            left.bytes += usage.query_async::<u64>(&mut connection).await?;
+            let bytes: u64 = usage.query_async(&mut connection).await?;
+            left = [left[0] + 1, left[1] + messages as u64, left[2] + bytes];
         }
         Ok(left)
     }
@@ -99,11 +87,9 @@ impl OwnKeys {
         // In one command. Otherwise a message could move to a list that was already removed.
         if self.connection().unlink(&names).await.is_err() {
             // That connection may be the one that failed.
-            let again = async {
-                let mut connection = connect(&self.client, Some(ANSWER_TIMEOUT)).await?;
-                anyhow::Ok(connection.unlink(&names).await?)
-            };
-            again.await.with_context(|| format!("cannot remove the keys {}*", self.prefix))?;
+            let cannot = || format!("cannot remove the keys {}*", self.prefix);
+            let connection = connect(&self.client, Some(ANSWER_TIMEOUT)).await;
+            connection.with_context(cannot)?.unlink(&names).await.with_context(cannot)?;
         }
         self.names.borrow_mut().clear();
         Ok(())

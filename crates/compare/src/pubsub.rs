@@ -4,36 +4,26 @@
 
 use anyhow::{Context, bail};
 use futures_util::StreamExt;
-use pubsub::{Event, PubSub, Publisher};
+use pubsub::{Event, PubSub};
 
-use crate::way::{Consumer, Message, Way};
+use crate::experiments::{Consumer, Message, Way};
+use crate::own_keys::OwnKeys;
 
-pub(crate) struct Channel {
-    url: String,
-    channel: String,
-    publisher: Publisher,
-}
-
-impl Channel {
-    pub(crate) async fn new(url: &str, channel: String) -> anyhow::Result<Channel> {
-        let publisher = Publisher::connect(url).await?;
-        Ok(Channel { url: url.to_owned(), channel, publisher })
-    }
-}
+pub(crate) struct Channel;
 
 impl Way for Channel {
     type Consumer = Subscriber;
 
-    async fn send(&mut self, text: &str) -> anyhow::Result<()> {
+    async fn send(keys: &OwnKeys, text: &str) -> anyhow::Result<()> {
         // Redis answers with the number of receivers and forgets the message.
-        self.publisher.publish(&self.channel, text).await?;
+        keys.publisher.publish(keys.name("channel"), text).await?;
         Ok(())
     }
 
     /// Pub/Sub has no groups and no names: every subscriber gets every message.
-    async fn consumer(&mut self, _group: &str, _name: &str) -> anyhow::Result<Subscriber> {
-        let pubsub = PubSub::connect(&self.url).await?;
-        pubsub.subscribe([&self.channel]).await?;
+    async fn consumer(keys: &OwnKeys, _group: &str, _name: &str) -> anyhow::Result<Subscriber> {
+        let pubsub = PubSub::connect(&keys.url).await?;
+        pubsub.subscribe([keys.name("channel")]).await?;
         Ok(Subscriber { pubsub })
     }
 }

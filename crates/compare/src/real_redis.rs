@@ -13,7 +13,7 @@ const HOW_TO_GET_ONE: &str = "  hint: install Redis (Debian: apt install redis-s
     `docker run --rm -p 127.0.0.1:6379:6379 redis:8-alpine` and name it with --redis-url or \
     REDIS_URL";
 
-/// Starts a private one.
+/// Starts one for this run.
 pub(crate) fn start() -> anyhow::Result<LocalRedis> {
     let Some(server) = Server::real() else {
         bail!(

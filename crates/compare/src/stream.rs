@@ -11,8 +11,8 @@ use redis::AsyncTypedCommands;
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamAutoClaimOptions, StreamId, StreamMaxlen, StreamReadOptions};
 
+use crate::experiments::{Consumer, Message, Way};
 use crate::own_keys::OwnKeys;
-use crate::way::{Consumer, Message, Way};
 
 /// How many messages the Stream keeps. A trimmed message is gone, even for a group that has not
 /// read it yet. In production, keep more than arrives while a consumer is away.
@@ -23,44 +23,29 @@ const KEEP: usize = 20;
 /// working.
 const MIN_IDLE: Duration = Duration::from_millis(100);
 
-pub(crate) struct Log<'a> {
-    keys: &'a OwnKeys,
-    stream: String,
-    connection: MultiplexedConnection,
-}
+pub(crate) struct Stream;
 
-impl<'a> Log<'a> {
-    pub(crate) fn new(keys: &'a OwnKeys, name: &str) -> Log<'a> {
-        let stream = keys.name(&format!("{name}:stream"));
-        Log { keys, stream, connection: keys.connection() }
-    }
-}
-
-impl Way for Log<'_> {
+impl Way for Stream {
     type Consumer = Reader;
 
-    async fn send(&mut self, text: &str) -> anyhow::Result<()> {
+    async fn send(keys: &OwnKeys, text: &str) -> anyhow::Result<()> {
         // In production use `Approx`, which is cheaper: Redis then trims whole blocks only.
         let keep = StreamMaxlen::Equals(KEEP);
-        self.connection.xadd_maxlen(&self.stream, keep, "*", &[("text", text)]).await?;
+        keys.connection().xadd_maxlen(keys.name("stream"), keep, "*", &[("text", text)]).await?;
         Ok(())
     }
 
-    async fn consumer(&mut self, group: &str, name: &str) -> anyhow::Result<Reader> {
+    async fn consumer(keys: &OwnKeys, group: &str, name: &str) -> anyhow::Result<Reader> {
+        let stream = keys.name("stream");
         // From 0, a new group reads the whole Stream; from $, only new messages.
-        let created = self.connection.xgroup_create_mkstream(&self.stream, group, "0").await;
-        match created {
+        match keys.connection().xgroup_create_mkstream(&stream, group, "0").await {
             // Another consumer has already created the group.
             Err(error) if error.code() == Some("BUSYGROUP") => {}
             created => created?,
         }
-        Ok(Reader {
-            stream: self.stream.clone(),
-            group: group.to_owned(),
-            name: name.to_owned(),
-            // Not shared, since a connection that waits in XREADGROUP can do nothing else.
-            connection: self.keys.connect_consumer().await?,
-        })
+        // Not shared, since a connection that waits in XREADGROUP can do nothing else.
+        let connection = keys.connect_consumer().await?;
+        Ok(Reader { stream, group: group.to_owned(), name: name.to_owned(), connection })
     }
 }
 

@@ -1,153 +1,118 @@
 //! The clients, and how to run each.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use acceptance::{Parser, RedisPy};
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use demo::Binaries;
 
-use super::fault::Fault;
-
 const RIVALS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../rivals");
-/// Where the versions of the other clients are.
-const LOCK: &str = include_str!("../../../rivals/Cargo.lock");
 
 pub(super) struct Client {
-    /// How the command line calls it. With `-tuned` it has settings for this task.
+    /// The name on the command line, and of the program in crates/rivals. With `-tuned` it has
+    /// settings for this task.
     pub key: &'static str,
-    package: &'static str,
-    name: &'static str,
-    program: Program,
-    tables: Tables,
+    /// The name in the tables, with the version.
+    pub title: &'static str,
 }
-
-#[derive(Clone, Copy, PartialEq)]
-enum Program {
-    Ours,
-    Pubsub,
-    Rival(&'static str),
-    Python(&'static str),
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Tables {
-    Single,
-    Clusters,
-    Both,
-}
-
-use Program::{Ours, Pubsub, Python, Rival};
-use Tables::{Both, Clusters, Single};
 
 pub(super) static CLIENTS: [Client; 12] = [
-    client("ours", "", "`subscriber`", Ours, Both),
-    client("pubsub", "redis", "`get_async_pubsub`", Pubsub, Single),
-    client("manager", "redis", "`ConnectionManager`", Rival("redis-manager"), Single),
-    client("manager-tuned", "redis", "`ConnectionManager`", Rival("redis-manager"), Single),
-    client("cluster", "redis", "`cluster_async`", Rival("redis-cluster"), Clusters),
-    client("cluster-tuned", "redis", "`cluster_async`", Rival("redis-cluster"), Clusters),
-    client("fred", "fred", "", Rival("fred"), Both),
-    client("fred-tuned", "fred", "", Rival("fred"), Both),
-    client("rustis", "rustis", "", Rival("rustis"), Both),
-    client("rustis-tuned", "rustis", "", Rival("rustis"), Both),
-    client("redis-py", "redis-py", "", Python("defaults.py"), Single),
-    client("redis-py-tuned", "redis-py", "", Python("tuned.py"), Single),
+    Client { key: "ours", title: "`subscriber`" },
+    Client { key: "pubsub", title: "redis 1.8.1 `get_async_pubsub`" },
+    Client { key: "manager", title: "redis 1.8.1 `ConnectionManager`" },
+    Client { key: "manager-tuned", title: "redis 1.8.1 `ConnectionManager`, tuned" },
+    Client { key: "cluster", title: "redis 1.8.1 `cluster_async`" },
+    Client { key: "cluster-tuned", title: "redis 1.8.1 `cluster_async`, tuned" },
+    Client { key: "fred", title: "fred 10.1.0" },
+    Client { key: "fred-tuned", title: "fred 10.1.0, tuned" },
+    Client { key: "rustis", title: "rustis 0.27.2" },
+    Client { key: "rustis-tuned", title: "rustis 0.27.2, tuned" },
+    Client { key: "redis-py", title: "redis-py 8.1.0 hiredis-py 3.5.0" },
+    Client { key: "redis-py-tuned", title: "redis-py 8.1.0 hiredis-py 3.5.0, tuned" },
 ];
 
-const fn client(
-    key: &'static str,
-    package: &'static str,
-    name: &'static str,
-    program: Program,
-    tables: Tables,
-) -> Client {
-    Client { key, package, name, program, tables }
-}
-
 impl Client {
-    pub(super) fn has(&self, fault: Fault) -> bool {
-        self.tables == Both || (self.tables == Clusters) == fault.needs_cluster()
+    /// Whether it is compared in faults of a cluster, or of a single Redis.
+    pub(super) fn takes_part(&self, in_cluster: bool) -> bool {
+        match self.program() {
+            "ours" | "fred" | "rustis" => true,
+            program => (program == "cluster") == in_cluster,
+        }
     }
 
-    fn is_tuned(&self) -> bool {
-        self.key.ends_with("-tuned")
-    }
-
-    /// With its version, and whether it has its defaults.
-    pub(super) fn title(&self) -> String {
-        let version = match self.program {
-            Ours => return self.name.to_owned(),
-            Python(_) => Parser::Hiredis
-                .packages()
-                .join(" ")
-                .replace("redis==", "redis-py ")
-                .replace("==", " "),
-            _ => format!("{} {}", self.package, version(self.package).unwrap_or("?")),
-        };
-        let tuned = if self.is_tuned() { ", tuned" } else { "" };
-        format!("{version} {}", self.name).trim_end().to_owned() + tuned
+    fn program(&self) -> &str {
+        self.key.trim_end_matches("-tuned")
     }
 }
 
-fn version(package: &str) -> Option<&'static str> {
-    let (_, rest) = LOCK.split_once(&format!("name = \"{package}\"\nversion = \""))?;
-    rest.split('"').next()
-}
-
-/// What was built or installed of them.
+/// The programs, built or installed.
 pub(super) struct Programs {
     ours: Binaries,
-    pubsub: Binaries,
-    rivals: Option<Binaries>,
+    others: Binaries,
     python: Result<RedisPy, String>,
 }
 
 impl Programs {
-    /// All, as release builds.
-    pub(super) fn build_all() -> anyhow::Result<Programs> {
-        let rivals = Binaries::build_outside(&PathBuf::from(RIVALS))?;
-        Ok(Programs {
-            ours: Binaries::build_released(&["subscriber"])?,
-            pubsub: rivals.clone(),
-            python: RedisPy::find_or_install(&format!("{RIVALS}/target"), Parser::Hiredis),
-            rivals: Some(rivals),
-        })
+    /// Builds release builds of all, or for a `short` run those of this workspace in the profile of
+    /// this program.
+    pub(super) fn build(short: bool) -> anyhow::Result<Programs> {
+        if short {
+            let ours = Binaries::build(&["subscriber"])?;
+            let others = Binaries::build_examples(&["compare"])?;
+            return Ok(Programs { ours, others, python: Err("a run without --short".to_owned()) });
+        }
+        let ours = Binaries::build_released(&["subscriber"])?;
+        let others = Binaries::build_outside(Path::new(RIVALS))?;
+        let python = RedisPy::find_or_install(&format!("{RIVALS}/target"), Parser::Hiredis);
+        Ok(Programs { ours, others, python })
     }
 
-    /// Those that are in this workspace, as this program was built.
-    pub(super) fn build_short() -> anyhow::Result<Programs> {
-        Ok(Programs {
-            ours: Binaries::build(&["subscriber"])?,
-            pubsub: Binaries::build_examples(&["compare"])?,
-            rivals: None,
-            python: Err("not built".to_owned()),
-        })
-    }
-
-    pub(super) fn command(&self, client: &Client, fault: Fault) -> anyhow::Result<Command> {
-        let mut command = match client.program {
-            Ours => self.ours.command("subscriber")?,
-            Pubsub if self.rivals.is_none() => self.pubsub.command("get_async_pubsub")?,
-            Pubsub => self.pubsub.command("redis-pubsub")?,
-            Rival(name) => self.rivals.as_ref().context("not built")?.command(name)?,
-            Python(script) => {
+    pub(super) fn command(&self, client: &Client, in_cluster: bool) -> anyhow::Result<Command> {
+        let mut command = match client.program() {
+            "ours" => {
+                let mut command = self.ours.command("subscriber")?;
+                command.arg("--json").args(in_cluster.then_some("--sharded"));
+                return Ok(command);
+            }
+            "redis-py" => {
                 let python = self.python.as_ref().map_err(|missing| anyhow!("needs {missing}"))?;
                 let mut command = python.command();
-                command.arg(format!("{RIVALS}/python/{script}"));
+                command.arg(format!("{RIVALS}/python/{}.py", client.key));
                 command
             }
+            program => self.others.command(program)?,
         };
-        match (client.program, fault.needs_cluster()) {
-            (Ours, false) => drop(command.arg("--json")),
-            (Ours, true) => drop(command.args(["--json", "--sharded"])),
-            (_, false) => {}
-            (_, true) => drop(command.arg("--cluster")),
-        }
-        if client.is_tuned() {
-            command.arg("--tuned");
-        }
-        command.env_remove("RUST_LOG").env_remove("REDIS_PASSWORD_FILE");
+        command.args(in_cluster.then_some("--cluster"));
+        command.args(client.key.ends_with("-tuned").then_some("--tuned"));
         Ok(command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCK: &str = include_str!("../../../rivals/Cargo.lock");
+
+    #[test]
+    fn the_page_has_a_section_for_each() {
+        let page = include_str!("clients.md");
+        // The tuned one is in the section of the other.
+        for client in CLIENTS.iter().filter(|client| client.key != "cluster-tuned") {
+            assert!(page.contains(&format!("\n### {}\n", client.title)), "{}", client.title);
+        }
+    }
+
+    #[test]
+    fn titles_have_the_versions_that_run() {
+        assert_eq!(Parser::Hiredis.packages(), ["redis==8.1.0", "hiredis==3.5.0"]);
+        for client in CLIENTS.iter().filter(|client| !client.title.contains("redis-py")) {
+            let title = client.title.trim_end_matches(", tuned");
+            if let [package, version, ..] = title.split(' ').collect::<Vec<_>>()[..] {
+                let locked = format!("name = \"{package}\"\nversion = \"{version}\"\n");
+                assert!(LOCK.contains(&locked), "{title}");
+            }
+        }
     }
 }

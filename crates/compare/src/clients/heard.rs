@@ -1,182 +1,152 @@
 //! What a client printed, and what follows from it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use serde_json::Value;
 
-/// How a client says that messages may be lost; the plainest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+use crate::table::grouped;
+
+/// How a client says that messages may be lost: the plainest way first, and last not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
-    /// An item in the stream of messages.
     Event,
-    /// An event on a channel of its own.
     Beside,
-    /// The stream or the program ends.
     End,
-    /// A number that the program must ask for.
     Counter,
-    /// A line in the log.
     Log,
+    Nothing,
 }
+
+const LEVELS: [&str; 5] = ["event", "event beside the stream", "end", "counter", "log"];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Heard {
     Message(u64),
-    Lost(Level, Option<u64>),
+    /// How many, if the client knows.
+    Lost(Level, Option<usize>),
 }
 
+use Heard::{Lost, Message};
+
 impl Heard {
-    /// A line of stdout. Others than these say nothing about messages.
+    /// Reads a line of stdout. `None` for a line that says nothing about messages.
     pub(super) fn parse(line: &str) -> Option<Heard> {
         let line: Value = serde_json::from_str(line).ok()?;
         let level = match line["type"].as_str()? {
-            "message" | "smessage" => {
+            "message" => {
                 let number = line["data"].as_str()?.trim_end_matches('.');
-                return Some(Heard::Message(number.parse().ok()?));
+                return Some(Message(number.parse().ok()?));
             }
             "lost" if line["by"] == "beside" => Level::Beside,
             "lost" if line["by"] == "counter" => Level::Counter,
-            // The first are those of our own subscriber.
+            // All but the last are from our own subscriber.
             "disconnected" | "missed" | "refused" | "lost" => Level::Event,
             _ => return None,
         };
-        Some(Heard::Lost(level, line["count"].as_u64()))
+        Some(Lost(level, line["count"].as_u64().map(|count| count as usize)))
     }
 }
 
+/// The messages alone, with their numbers.
+pub(super) fn messages(
+    heard: &[(Instant, Heard)],
+) -> impl DoubleEndedIterator<Item = (Instant, u64)> {
+    heard.iter().filter_map(|&(when, heard)| match heard {
+        Message(number) => Some((when, number)),
+        Lost(..) => None,
+    })
+}
+
 /// What became of the messages.
-#[derive(Debug, Default, PartialEq, Serialize)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Tally {
     pub published: usize,
     pub received: usize,
     pub missing: usize,
-    /// Of the missing ones.
+    /// How many of the missing ones were announced.
     pub announced: BTreeMap<Level, usize>,
     /// How often messages were called lost when none were.
     pub false_alarms: usize,
 }
 
-/// How much later than the next message an announcement may come: those on other channels have
-/// their own way.
+/// How much later than the next message an announcement may come: another stream may be slower.
 const LATE: Duration = Duration::from_secs(2);
 
 impl Tally {
-    /// Of what was published, in order, and what was heard, in order.
+    /// Compares what was published with what was heard.
     pub(super) fn of(published: &[u64], heard: &[(Instant, Heard)]) -> Tally {
-        let received: BTreeMap<u64, Instant> = heard
-            .iter()
-            .filter_map(|(when, heard)| match heard {
-                Heard::Message(number) => Some((*number, *when)),
-                Heard::Lost(..) => None,
-            })
-            .collect();
-        // A message that arrived was published, though Redis may have died before it said so.
-        let all: BTreeSet<u64> = published.iter().chain(received.keys()).copied().collect();
-        let lost = || {
-            heard.iter().filter_map(|(when, heard)| match heard {
-                Heard::Lost(level, count) => Some((*when, *level, *count)),
-                Heard::Message(_) => None,
-            })
-        };
-
+        let received: BTreeSet<u64> = messages(heard).map(|(_, number)| number).collect();
+        let lost: BTreeSet<u64> =
+            published.iter().copied().filter(|number| !received.contains(number)).collect();
         let mut tally = Tally {
-            published: all.len(),
+            // One that arrived was published, though Redis may have died before it said so.
+            published: received.len() + lost.len(),
             received: received.len(),
-            missing: all.len() - received.len(),
+            missing: lost.len(),
             ..Tally::default()
         };
-        let gaps = gaps(&all, &received);
-        let mut uncovered = 0;
-        for (window, missing) in &gaps {
-            let told = lost().filter(|(when, _, count)| window.contains(when) && count.is_none());
-            match told.map(|(_, level, _)| level).min() {
-                Some(level) => *tally.announced.entry(level).or_default() += missing,
-                None => uncovered += missing,
+
+        // For each gap its messages, until when it can be announced, and how it was.
+        let mut gaps: Vec<(usize, Instant, Level)> = Vec::new();
+        let mut counts = Vec::new();
+        let mut last = 0;
+        // The announcements since the last message are one alarm. It is true if a gap follows, or
+        // if it belongs to the gap before.
+        let (mut alarm, mut is_late) = (Level::Nothing, false);
+        for &(when, heard) in heard.iter().chain([&(Instant::now(), Message(u64::MAX))]) {
+            match heard {
+                Message(number) => {
+                    let missing = lost.range(last..number.max(last)).count();
+                    last = number.max(last);
+                    if missing > 0 {
+                        gaps.push((missing, when + LATE, alarm));
+                    } else {
+                        // Log lines do not count, as they are not meant for the program.
+                        tally.false_alarms += usize::from(alarm < Level::Log && !is_late);
+                    }
+                    (alarm, is_late) = (Level::Nothing, false);
+                }
+                Lost(level, Some(count)) => counts.push((level, count)),
+                Lost(level, None) => {
+                    alarm = alarm.min(level);
+                    if let Some((_, _, before)) = gaps.last_mut().filter(|gap| when < gap.1) {
+                        *before = level.min(*before);
+                        is_late = true;
+                    }
+                }
             }
         }
+
+        for (missing, _, level) in gaps {
+            *tally.announced.entry(level).or_default() += missing;
+        }
+        let mut rest = tally.announced.remove(&Level::Nothing).unwrap_or(0);
         // A count says how many are missing, wherever they are.
-        for (_, level, count) in lost() {
-            let Some(count) = count else { continue };
-            let told = usize::try_from(count).unwrap_or(usize::MAX).min(uncovered);
-            tally.false_alarms += usize::from(told == 0 && count > 0 && tally.missing == 0);
-            uncovered -= told;
-            if told > 0 {
-                *tally.announced.entry(level).or_default() += told;
-            }
+        for (level, count) in counts {
+            let announced = rest.min(count);
+            *tally.announced.entry(level).or_default() += announced;
+            rest -= announced;
+            tally.false_alarms += usize::from(tally.missing == 0 && count > 0);
         }
-        tally.false_alarms += false_alarms(heard, &gaps);
+        tally.announced.retain(|_, messages| *messages > 0);
         tally
     }
-}
 
-/// Runs of missing messages: when they can have been announced, and how many they are.
-fn gaps(all: &BTreeSet<u64>, received: &BTreeMap<u64, Instant>) -> Vec<(Range<Instant>, usize)> {
-    let Some(first) = received.values().min().copied() else { return Vec::new() };
-    let end = received.values().max().copied().unwrap_or(first) + Duration::from_secs(3600);
-    let mut gaps: Vec<(Range<Instant>, usize)> = Vec::new();
-    let mut before = first;
-    let mut open = false;
-    for number in all {
-        if let Some(when) = received.get(number) {
-            if let (true, Some((window, _))) = (open, gaps.last_mut()) {
-                window.end = *when + LATE;
-            }
-            (before, open) = (*when, false);
-        } else if let (true, Some((_, missing))) = (open, gaps.last_mut()) {
-            *missing += 1;
-        } else {
-            gaps.push((before..end, 1));
-            open = true;
+    /// How many of the missing messages were announced, and how.
+    pub(super) fn announced(&self) -> String {
+        if self.announced.is_empty() {
+            return if self.missing == 0 { "–" } else { "**none**" }.to_owned();
         }
+        let announced = self.announced.iter().map(|(&level, &count)| {
+            let messages = if count == self.missing { "all" } else { &grouped(count) };
+            format!("{messages}: {}", LEVELS[level as usize])
+        });
+        announced.collect::<Vec<_>>().join(", ")
     }
-    gaps
-}
-
-/// Announcements without a message between them are one alarm. Of a log's lines nothing is said
-/// here: they are not meant for the program.
-fn false_alarms(heard: &[(Instant, Heard)], gaps: &[(Range<Instant>, usize)]) -> usize {
-    let mut alarms = 0;
-    let mut ringing = None;
-    for (when, heard) in heard {
-        match heard {
-            Heard::Lost(Level::Log, _) | Heard::Lost(_, Some(_)) => {}
-            Heard::Lost(..) => {
-                let real = gaps.iter().any(|(window, _)| window.contains(when));
-                ringing = Some(ringing.unwrap_or(false) || real);
-            }
-            Heard::Message(_) => {
-                alarms += usize::from(ringing.take() == Some(false));
-            }
-        }
-    }
-    alarms + usize::from(ringing == Some(false))
-}
-
-/// The longest time from one message to the next, of those that begin within this time. What a
-/// busy machine delays later has nothing to do with the fault.
-pub(super) fn longest_silence(
-    heard: &[(Instant, Heard)],
-    within: Range<Instant>,
-) -> Range<Instant> {
-    let mut longest = within.start..within.start;
-    let mut last = within.start;
-    for (when, heard) in heard {
-        if matches!(heard, Heard::Message(_)) && *when >= within.start && last < within.end {
-            if *when - last > longest.end - longest.start {
-                longest = last..*when;
-            }
-            last = *when;
-        }
-    }
-    longest
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 
@@ -184,8 +154,6 @@ mod tests {
         let start = Instant::now();
         lines.iter().map(|(second, heard)| (start + Duration::from_secs(*second), *heard)).collect()
     }
-
-    use Heard::{Lost, Message};
 
     #[test]
     fn a_gap_is_announced_between_its_neighbours() {
@@ -227,11 +195,10 @@ mod tests {
     }
 
     #[test]
-    fn the_silence_of_a_fault_begins_in_its_time() {
-        let lines = heard(&[0, 1, 5, 30].map(|second| (second, Message(second))));
-        let (start, five) = (lines[0].0, lines[2].0);
-        let silence = longest_silence(&lines, start..start + Duration::from_secs(3));
-        assert_eq!(silence.end, five);
+    fn messages_are_found_between_other_lines() {
+        let heard = heard(&[(0, Message(1)), (1, Lost(Level::Log, None)), (5, Message(3))]);
+        let found = messages(&heard).find(|(_, number)| *number >= 2);
+        assert_eq!(found, Some((heard[2].0, 3)));
     }
 
     #[test]

@@ -9,139 +9,93 @@ mod publisher;
 mod run;
 
 use std::io::Write;
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-use clap::ValueEnum;
-use local_redis::Server;
-use serde_json::json;
+use anyhow::ensure;
 
 use self::client::{CLIENTS, Client, Programs};
-use self::fault::Fault;
-use self::network::Network;
-use self::run::Seen;
+use self::fault::{FAULTS, Fault};
 
-const CHANNEL: &str = "notifications";
-/// Between the starts of two clients: all at once would slow down each other.
+/// The time between the starts of two clients. If all started at once, they would slow down each
+/// other.
 const STAGGER: Duration = Duration::from_millis(250);
-/// For messages to come again after a fault. The two clients of `--short` need less.
+/// How long a client is watched after the fault. The two clients of `--short` need less.
 const WATCH: Duration = Duration::from_secs(30);
 const SHORT_WATCH: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// Only these faults and clients, such as `hang fred ours`
+    #[arg(value_name = "NAME", value_parser = names(), conflicts_with_all = ["markdown", "short"])]
+    names: Vec<String>,
+
     /// Write docs/clients.md
-    #[arg(long, conflicts_with_all = ["json", "client", "fault", "short"])]
+    #[arg(long, conflicts_with = "short")]
     markdown: bool,
 
-    /// Print a line of JSON for each client and fault
+    /// Run `restart revoked ours pubsub`, which needs no other clients to be built
     #[arg(long)]
-    json: bool,
-
-    /// Only this client (repeatable)
-    #[arg(long, value_name = "NAME", value_parser = CLIENTS.each_ref().map(|client| client.key))]
-    client: Vec<String>,
-
-    /// Only this fault (repeatable)
-    #[arg(long, value_name = "FAULT")]
-    fault: Vec<Fault>,
-
-    /// Only the redis crate's get_async_pubsub and our subscriber, with the two shortest faults
-    #[arg(long, conflicts_with_all = ["client", "fault"])]
     short: bool,
 }
 
-/// What came of a client and a fault.
-struct Row {
-    client: &'static Client,
-    fault: Fault,
-    /// Or why there is nothing.
-    outcome: Result<Seen, String>,
+fn names() -> Vec<&'static str> {
+    FAULTS.iter().map(|fault| fault.key).chain(CLIENTS.iter().map(|client| client.key)).collect()
 }
 
-impl Fault {
-    fn name(self) -> String {
-        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-    }
+/// What one client did in one fault.
+struct Row {
+    fault: &'static Fault,
+    /// The name of the client, and what was seen or why nothing was.
+    cells: Vec<String>,
 }
 
 pub(crate) fn compare(args: &Args) -> anyhow::Result<()> {
-    let server = Server::real().context(fault::NO_SERVER)?;
-    let programs = match args.short {
-        true => Programs::build_short()?,
-        false => Programs::build_all()?,
-    };
-    let (clients, faults) = match args.short {
-        true => (vec!["ours".into(), "pubsub".into()], vec![Fault::Restart, Fault::Revoked]),
-        false => (args.client.clone(), args.fault.clone()),
-    };
-    let mut pairs = Vec::new();
-    for &fault in Fault::value_variants() {
-        let wanted = |client: &&Client| {
-            let asked = clients.is_empty() || clients.iter().any(|key| key == client.key);
-            asked && client.has(fault)
-        };
-        if faults.is_empty() || faults.contains(&fault) {
-            pairs.extend(CLIENTS.iter().filter(wanted).map(|client| (client, fault)));
-        }
-    }
-    ensure!(!pairs.is_empty(), "no such client has this fault");
-
+    let short = ["restart", "revoked", "ours", "pubsub"].map(str::to_owned);
+    let names = if args.short { &short[..] } else { &args.names };
     let watch = if args.short { SHORT_WATCH } else { WATCH };
-    let progress = Progress { done: AtomicUsize::new(0), all: pairs.len(), watch };
-    let (alone, together): (Vec<_>, Vec<_>) =
-        pairs.into_iter().partition(|(_, fault)| *fault == Fault::Stall);
-    let mut rows = std::thread::scope(|scope| {
-        let start = |(number, (client, fault))| {
-            let (programs, progress) = (&programs, &progress);
+    let faults = named(&FAULTS, |fault| fault.key, names);
+    let clients = named(&CLIENTS, |client| client.key, names);
+    let pairs = faults.into_iter().flat_map(|fault| clients.iter().map(move |&one| (one, fault)));
+    let pairs: Vec<_> = pairs.filter(|(one, fault)| one.takes_part(fault.in_cluster())).collect();
+    ensure!(!pairs.is_empty(), "none of these clients has one of these faults");
+
+    let programs = Programs::build(args.short)?;
+    let (machine, done) = (RwLock::new(()), AtomicUsize::new(0));
+    let row = |client: &Client, fault: &'static Fault| {
+        // Alone in a stall, where its memory is measured and Redis is busy.
+        let _whole = fault.is_stall().then(|| machine.write());
+        let _part = (!fault.is_stall()).then(|| machine.read());
+        let command = programs.command(client, fault.in_cluster());
+        let seen = command.and_then(|command| run::run(command, fault, watch));
+        let seen = seen.unwrap_or_else(|why| vec![format!("{why:#}").lines().take(1).collect()]);
+        let (done, all) = (done.fetch_add(1, Ordering::Relaxed) + 1, pairs.len());
+        // A stderr that nobody reads is no reason to stop.
+        let _ = writeln!(std::io::stderr(), "{done}/{all} {}: {}", fault.title, client.title);
+        Row { fault, cells: [vec![client.title.to_owned()], seen].concat() }
+    };
+    let rows: Vec<_> = thread::scope(|scope| {
+        let row = &row;
+        let start = |(number, &(client, fault))| {
             scope.spawn(move || {
-                std::thread::sleep(STAGGER * number);
-                progress.row(client, fault, programs)
+                thread::sleep(STAGGER * number);
+                row(client, fault)
             })
         };
-        let running: Vec<_> = (0..).zip(together).map(start).collect();
-        running.into_iter().filter_map(|running| running.join().ok()).collect::<Vec<_>>()
+        let running: Vec<_> = (0..).zip(&pairs).map(start).collect();
+        running.into_iter().filter_map(|running| running.join().ok()).collect()
     });
-    // Their memory is measured, and Redis is kept busy.
-    rows.extend(alone.into_iter().map(|(client, fault)| progress.row(client, fault, &programs)));
-
-    if args.json {
-        for row in &rows {
-            let (client, fault) = (row.client.key, row.fault.name());
-            let line = match &row.outcome {
-                Ok(seen) => json!({ "client": client, "fault": fault, "seen": seen }),
-                Err(why) => json!({ "client": client, "fault": fault, "skipped": why }),
-            };
-            writeln!(std::io::stdout(), "{line}")?;
-        }
-    } else if args.markdown {
-        page::write(&rows, &server)?;
-    } else {
-        write!(std::io::stdout(), "{}", page::tables(&rows))?;
+    if args.markdown {
+        return page::write(&rows);
     }
-    Ok(())
+    Ok(write!(std::io::stdout(), "{}", page::tables(&rows))?)
 }
 
-struct Progress {
-    done: AtomicUsize,
-    all: usize,
-    watch: Duration,
-}
-
-impl Progress {
-    fn row(&self, client: &'static Client, fault: Fault, programs: &Programs) -> Row {
-        let missing = if fault == Fault::Dropped { Network::missing() } else { None };
-        let outcome = match missing {
-            Some(why) => Err(why.to_owned()),
-            None => run::run(client, fault, programs, self.watch)
-                .map_err(|error| format!("failed: {error:#}")),
-        };
-        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        let (all, title, client_title) = (self.all, fault.title(), client.title());
-        let short = page::in_short(&outcome);
-        // A stderr that nobody reads is no reason to stop.
-        let _ = writeln!(std::io::stderr(), "{done}/{all} {title}: {client_title}: {short}");
-        Row { client, fault, outcome }
-    }
+/// Those that have one of these names, or all if none has.
+fn named<T>(all: &'static [T], key: fn(&T) -> &str, names: &[String]) -> Vec<&'static T> {
+    let named: Vec<_> =
+        all.iter().filter(|one| names.iter().any(|name| name == key(one))).collect();
+    if named.is_empty() { all.iter().collect() } else { named }
 }

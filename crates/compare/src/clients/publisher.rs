@@ -1,86 +1,91 @@
-//! Publishes numbered messages, and knows which of them Redis took.
+//! Publishes numbered messages, and knows which of them Redis accepted.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{ScopedJoinHandle, sleep};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::CHANNEL;
-use super::fault::Stage;
+use anyhow::Context;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, RedisResult};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval_at};
 
-/// Between two messages at the steady rate.
+use super::fault::{CHANNEL, Servers};
+
+/// The time between two messages at the steady rate.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// What a number is filled up to in the flood.
+const FLOOD: u64 = 500_000;
+const BATCH: u64 = 10_000;
+/// The length of a message in the flood, in bytes.
 const LENGTH: usize = 100;
 
-/// Publishes until told to stop, over a new connection whenever the old one breaks, and never
-/// waits for an answer. Returns the numbers of the messages that Redis took.
-pub(super) fn publish(stage: &Stage, first: u64, stop: &AtomicBool) -> Vec<u64> {
-    let mut published = Vec::new();
-    let mut next = first;
-    while !stop.load(Ordering::Relaxed) {
-        let connected = || {
-            let (port, command) = stage.target().ok()??;
-            Some((TcpStream::connect(("127.0.0.1", port)).ok()?, command))
-        };
-        let Some((mut stream, command)) = connected() else {
-            sleep(Duration::from_millis(20));
-            continue;
-        };
-        let Ok(answers) = stream.try_clone() else { continue };
-        let _ = stream.set_nodelay(true);
-        std::thread::scope(|scope| {
-            let taken = read(scope, answers, next);
-            let mut due = Instant::now();
-            while !stop.load(Ordering::Relaxed) && !taken.is_finished() {
-                if write!(stream, "{command} {CHANNEL} {next}\r\n").is_err() {
-                    break;
-                }
-                next += 1;
-                due += INTERVAL;
-                sleep(due.saturating_duration_since(Instant::now()));
+#[derive(Default)]
+pub(super) struct Publisher {
+    /// The numbers of the messages that Redis accepted.
+    pub published: Vec<u64>,
+    pub next: u64,
+    /// How many subscribers got the last message, as Redis counts.
+    pub receivers: u64,
+    connection: Option<MultiplexedConnection>,
+    /// The messages that wait for an answer, by number.
+    answers: JoinSet<(u64, RedisResult<u64>)>,
+}
+
+impl Publisher {
+    /// Publishes at the steady rate, for ever. Connects again whenever the connection breaks, and
+    /// never waits for an answer. A later call continues where an earlier one was dropped.
+    pub(super) async fn publish(&mut self, servers: &Servers) {
+        let mut ticks = interval_at(Instant::now() + INTERVAL, INTERVAL);
+        loop {
+            if self.connection.is_none() {
+                self.connection = connect(servers).await;
             }
-            end(&mut stream);
-            published.extend(taken.join().unwrap_or_default());
-        });
-    }
-    published
-}
-
-/// Publishes so many messages as fast as Redis takes them.
-pub(super) fn flood(port: u16, first: u64, count: u64) -> std::io::Result<Vec<u64>> {
-    let stream = TcpStream::connect(("127.0.0.1", port))?;
-    let answers = stream.try_clone()?;
-    std::thread::scope(|scope| {
-        let taken = read(scope, answers, first);
-        let mut writer = std::io::BufWriter::with_capacity(1 << 16, stream);
-        for number in first..first + count {
-            write!(writer, "PUBLISH {CHANNEL} {number:.<LENGTH$}\r\n")?;
+            if let Some(mut connection) = self.connection.clone() {
+                let (number, command) = (self.next, servers.publish_command());
+                self.next += 1;
+                self.answers.spawn(async move {
+                    let mut publish = redis::cmd(command);
+                    publish.arg(CHANNEL).arg(number);
+                    (number, publish.query_async(&mut connection).await)
+                });
+            }
+            ticks.tick().await;
+            self.read_answers();
         }
-        writer.flush()?;
-        end(writer.get_mut());
-        Ok(taken.join().unwrap_or_default())
-    })
-}
-
-/// Reads an answer for each message. After an error (in a cluster: the slot has moved) and at the
-/// end of the connection it stops.
-fn read<'scope>(
-    scope: &'scope std::thread::Scope<'scope, '_>,
-    answers: TcpStream,
-    first: u64,
-) -> ScopedJoinHandle<'scope, Vec<u64>> {
-    scope.spawn(move || {
-        let lines = BufReader::new(answers).lines().map_while(Result::ok);
-        let taken = lines.take_while(|line| line.starts_with(':')).zip(first..);
-        taken.map(|(_, number)| number).collect()
-    })
-}
-
-/// Redis closes the connection after the last answer; a Redis that hangs or is gone does not.
-fn end(stream: &mut TcpStream) {
-    if stream.write_all(b"QUIT\r\n").is_err() {
-        let _ = stream.shutdown(Shutdown::Both);
     }
+
+    /// Reads the answers that have arrived. An error ends the connection: in a cluster, the slot
+    /// has moved.
+    pub(super) fn read_answers(&mut self) {
+        while let Some(answer) = self.answers.try_join_next() {
+            match answer {
+                Ok((number, Ok(receivers))) => {
+                    self.published.push(number);
+                    self.receivers = receivers;
+                }
+                _ => self.connection = None,
+            }
+        }
+    }
+
+    /// Publishes 500,000 messages as fast as Redis takes them.
+    pub(super) async fn flood(&mut self) -> anyhow::Result<()> {
+        let connection = self.connection.as_mut().context("not connected to Redis")?;
+        for _ in 0..FLOOD / BATCH {
+            let numbers = self.next..self.next + BATCH;
+            let mut pipeline = redis::pipe();
+            for number in numbers.clone() {
+                pipeline.publish(CHANNEL, format!("{number:.<LENGTH$}"));
+            }
+            pipeline.exec_async(connection).await?;
+            self.next = numbers.end;
+            self.published.extend(numbers);
+        }
+        Ok(())
+    }
+}
+
+async fn connect(servers: &Servers) -> Option<MultiplexedConnection> {
+    let client = Client::open(servers.publish_url()?).ok()?;
+    // A Redis that hangs may answer later.
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    client.get_multiplexed_async_connection_with_config(&config).await.ok()
 }
