@@ -6,10 +6,11 @@
 
 pub mod line;
 mod need;
-pub mod real_redis;
+mod real_redis;
 mod redis_py;
 mod terminal;
 
-pub use need::{Need, is_required};
+pub use need::{Need, Test, is_required};
+pub use real_redis::*;
 pub use redis_py::{Parser, RedisPy};
 pub use terminal::*;

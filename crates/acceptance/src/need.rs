@@ -1,9 +1,13 @@
 //! Tests that need something that not every machine has.
 
-use std::process::Command;
+use std::process::{Command, ExitCode};
+use std::sync::{PoisonError, RwLock};
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::{Arguments, Failed, Trial};
 use local_redis::Server;
+
+/// The name of a test, and the test.
+pub type Test = (&'static str, fn());
 
 /// A program that may be missing: a real Redis, Docker, Python.
 ///
@@ -26,7 +30,8 @@ impl Need {
         Need::new("", None)
     }
 
-    /// The stand-in `meebis` has no ACL, CLIENT KILL, TLS or cluster.
+    /// `redis-server` or `valkey-server`. The stand-in `meebis` has no ACL, CLIENT KILL, TLS or
+    /// cluster.
     pub fn real_redis() -> Need {
         let missing = "redis-server or valkey-server on the PATH".to_owned();
         Need::new("REQUIRE_REAL_REDIS", Server::real().is_none().then_some(missing))
@@ -44,10 +49,6 @@ impl Need {
         if self.missing.is_some() { self } else { other }
     }
 
-    pub fn is_met(&self) -> bool {
-        self.missing.is_none()
-    }
-
     pub fn trial(
         &self,
         name: &str,
@@ -57,6 +58,28 @@ impl Need {
         let required = is_required(self.variable);
         let failed = Failed::from(format!("{}=1 is set, and there is no {missing}", self.variable));
         Trial::test(format!("{name}: needs {missing}"), || Err(failed)).with_ignored_flag(!required)
+    }
+
+    /// Runs `at_once` of these tests at a time, then each test of `alone` by itself.
+    ///
+    /// Tests that mostly wait can be more at a time than the machine has cores.
+    pub fn run(self, at_once: usize, together: &[&[Test]], alone: &[&[Test]]) -> ExitCode {
+        static MACHINE: RwLock<()> = RwLock::new(());
+        let mut arguments = Arguments::from_args();
+        arguments.test_threads.get_or_insert(at_once);
+        let trial = |&(name, test): &Test, alone: bool| {
+            self.trial(name, move || {
+                // A failed test poisons the lock, which protects no data.
+                let _shared =
+                    (!alone).then(|| MACHINE.read().unwrap_or_else(PoisonError::into_inner));
+                let _all = alone.then(|| MACHINE.write().unwrap_or_else(PoisonError::into_inner));
+                test();
+                Ok(())
+            })
+        };
+        let together = together.iter().copied().flatten().map(|test| trial(test, false));
+        let alone = alone.iter().copied().flatten().map(|test| trial(test, true));
+        libtest_mimic::run(&arguments, together.chain(alone).collect()).exit_code()
     }
 }
 

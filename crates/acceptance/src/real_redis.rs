@@ -1,36 +1,54 @@
-//! Runs tests that need a real Redis: the stand-in has no CLIENT KILL, no ACL and no cluster.
+//! A private `redis-server` or `valkey-server`, and questions to it.
 
-use std::process::ExitCode;
-use std::sync::{PoisonError, RwLock};
+use local_redis::{LocalRedis, Server};
+use redis::{Connection, FromRedisValue, Value};
 
-use libtest_mimic::Arguments;
+use crate::{connection, eventually};
 
-use crate::{Need, service_command};
+/// A real Redis of the test's own.
+pub fn redis() -> LocalRedis {
+    redis_with(&[])
+}
 
-/// The name of a test, and the test.
-pub type Scene = (&'static str, fn());
+/// The same, with further options of its command line.
+pub fn redis_with(options: &[&str]) -> LocalRedis {
+    LocalRedis::start_with(Server::real().unwrap(), options).unwrap()
+}
 
-static MACHINE: RwLock<()> = RwLock::new(());
+/// A replica that follows this primary.
+pub fn replica_of(primary: &LocalRedis) -> LocalRedis {
+    let of = format!("127.0.0.1 {}", primary.port());
+    // "on-empty-db" loads from the socket: otherwise the data would go through a file in the
+    // folder of the tests.
+    let replica = redis_with(&["--replicaof", &of, "--repl-diskless-load", "on-empty-db"]);
+    eventually("the replica follows", || {
+        ask::<String>(&replica, "INFO replication").contains("master_link_status:up")
+    });
+    replica
+}
 
-/// Runs `beside_others`, so many `at_a_time`, and each test that needs the whole machine `alone`.
-pub fn run(at_a_time: usize, beside_others: &[&[Scene]], alone: &[&[Scene]]) -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(at_a_time);
-    let need = Need::real_redis();
-    if need.is_met() && !arguments.list {
-        // Builds the services first, so that no test waits for the compiler.
-        service_command("subscriber");
-    }
-    let trial = |(name, scene): Scene, alone: bool| {
-        need.trial(name, move || {
-            // A failed test poisons the lock, which protects no data.
-            let _shared = (!alone).then(|| MACHINE.read().unwrap_or_else(PoisonError::into_inner));
-            let _all = alone.then(|| MACHINE.write().unwrap_or_else(PoisonError::into_inner));
-            scene();
-            Ok(())
-        })
-    };
-    let beside_others = beside_others.iter().copied().flatten().map(|&scene| trial(scene, false));
-    let alone = alone.iter().copied().flatten().map(|&scene| trial(scene, true));
-    libtest_mimic::run(&arguments, beside_others.chain(alone).collect()).exit_code()
+/// Sends a command, given in words, on a new connection.
+pub fn ask<Answer: FromRedisValue>(redis: &LocalRedis, command: &str) -> Answer {
+    ask_on(&mut connection(redis), command)
+}
+
+/// The same on this connection.
+pub fn ask_on<Answer: FromRedisValue>(connection: &mut Connection, command: &str) -> Answer {
+    let mut words = command.split(' ');
+    let mut command = redis::cmd(words.next().unwrap());
+    command.arg(words.collect::<Vec<_>>()).query(connection).unwrap()
+}
+
+/// Sends a command for its effect.
+pub fn told(redis: &LocalRedis, command: &str) {
+    ask::<Value>(redis, command);
+}
+
+/// A number in the statistics of a command: `command_stat(&redis, "subscribe", "calls")`.
+pub fn command_stat(redis: &LocalRedis, command: &str, field: &str) -> u64 {
+    let stats: String = ask(redis, "INFO commandstats");
+    let prefix = format!("cmdstat_{command}:");
+    let Some(line) = stats.lines().find_map(|line| line.strip_prefix(&prefix)) else { return 0 };
+    let field = format!("{field}=");
+    line.split(',').find_map(|stat| stat.strip_prefix(&field)).unwrap().parse().unwrap()
 }

@@ -2,10 +2,10 @@
 
 use local_redis::{LocalRedis, Server};
 
-use crate::{CHANNELS, Scene, cluster, command, expect, owner, run};
-use acceptance::{Terminal, connection};
+use crate::{CHANNELS, cluster, command, expect, owner, run};
+use acceptance::{Terminal, Test, connection};
 
-pub(crate) const SCENES: &[Scene] = &[
+pub(crate) const SCENES: &[Test] = &[
     ("delivery::plain_messages_reach_subscribers_on_every_node", plain),
     ("delivery::sharded_messages_reach_their_shard", sharded),
     ("delivery::sharded_by_way_of_a_replica", by_way_of_a_replica),

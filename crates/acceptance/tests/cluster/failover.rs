@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use local_redis::Signal;
 
 use crate::numbers::{Heard, Numbers};
-use crate::{CHANNELS, Scene, cluster, command, expect, owner, run};
-use acceptance::Terminal;
+use crate::{CHANNELS, cluster, command, expect, owner, run};
+use acceptance::{Terminal, Test};
 
-pub(crate) const SCENES: &[Scene] = &[
+pub(crate) const SCENES: &[Test] = &[
     ("failover::the_owner_hangs", the_owner_hangs),
     ("failover::a_slot_moves_under_traffic", a_slot_moves),
     ("failover::a_replica_takes_over_on_request", a_replica_takes_over),
@@ -17,7 +17,7 @@ pub(crate) const SCENES: &[Scene] = &[
     ("failover::plain_channels_move_to_the_next_node", plain_channels_move),
 ];
 
-pub(crate) const TIMED: &[Scene] = &[("failover::the_owner_is_killed", the_owner_is_killed)];
+pub(crate) const TIMED: &[Test] = &[("failover::the_owner_is_killed", the_owner_is_killed)];
 
 /// The nodes' timeout, which is 2 s, and 4 s more.
 const RECOVERED: Duration = Duration::from_secs(6);

@@ -13,15 +13,14 @@ mod publishing;
 
 use std::process::{Command, ExitCode};
 
-use acceptance::real_redis::{self, Scene};
-use acceptance::{Terminal, service_command};
+use acceptance::{Need, Terminal, Test, service_command};
 use local_redis::LocalCluster;
 use serde_json::Value;
 
-const SCENES: &[&[Scene]] = &[delivery::SCENES, failover::SCENES, publishing::SCENES];
+const SCENES: &[&[Test]] = &[delivery::SCENES, failover::SCENES, publishing::SCENES];
 
 /// These assert a time, in which the others' clusters would have a part.
-const ALONE: &[Scene] = failover::TIMED;
+const ALONE: &[Test] = failover::TIMED;
 
 /// The three shards own the slots of these, in this order.
 const CHANNELS: [&str; 3] = ["b", "c", "a"];
@@ -29,7 +28,8 @@ const CHANNELS: [&str; 3] = ["b", "c", "a"];
 fn main() -> ExitCode {
     // More than there are cores, as nearly all of the time is waiting for a failover; not many
     // more, as each has six nodes.
-    real_redis::run(3, SCENES, &[ALONE])
+    service_command("subscriber"); // built first, so that no test waits for the compiler
+    Need::real_redis().run(6, SCENES, &[ALONE])
 }
 
 /// Three primaries with a replica each.

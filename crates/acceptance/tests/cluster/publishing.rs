@@ -1,8 +1,10 @@
 //! The publisher while a node goes away: what was not taken is counted, and it does not spin.
 
-use crate::{Scene, cluster, owner, run};
+use acceptance::Test;
 
-pub(crate) const SCENES: &[Scene] = &[
+use crate::{cluster, owner, run};
+
+pub(crate) const SCENES: &[Test] = &[
     ("publishing::counts_what_was_not_taken", counts_what_was_not_taken),
     ("publishing::at_full_speed_waits_for_a_new_owner", at_full_speed_waits),
 ];

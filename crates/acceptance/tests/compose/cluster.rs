@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use crate::Test;
 use crate::stack::{CLUSTER, Stack, comes, done};
-use acceptance::PATIENCE;
+use acceptance::{PATIENCE, Test};
 
 pub(crate) const TESTS: &[Test] =
     &[("the_services_survive_the_death_of_a_primary", the_services_survive_the_death_of_a_primary)];

@@ -3,9 +3,9 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use crate::least_privilege;
 use crate::stack::{IMAGE, PLAIN, SERVICES, Stack, docker};
-use crate::{Test, least_privilege};
-use acceptance::PATIENCE;
+use acceptance::{PATIENCE, Test};
 
 pub(crate) const TESTS: &[Test] = &[
     ("the_image_is_small_and_has_no_shell", the_image_is_small_and_has_no_shell),

@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 
 use redis::{Connection, ErrorKind, RedisError, Value};
 
-use crate::Test;
 use crate::stack::{PLAIN, SERVICES, Stack, WITH_ACL, comes, done, root};
+use acceptance::Test;
 
 pub(crate) const TESTS: &[Test] = &[
     ("both_subscribers_receive_with_acl", both_subscribers_receive),

@@ -21,22 +21,9 @@ mod steps;
 use std::process::ExitCode;
 
 use acceptance::{Need, is_required};
-use libtest_mimic::Arguments;
-
-/// A name and what is to be seen.
-type Test = (&'static str, fn());
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    // Five containers each, or nine: more at once would only be slower.
-    arguments.test_threads.get_or_insert(2);
     let docker = Need::new("REQUIRE_DOCKER", stack::missing(is_required("REQUIRE_DOCKER")));
-    let trial = |&(name, test): &Test| {
-        docker.trial(name, move || {
-            test();
-            Ok(())
-        })
-    };
     let tests = [
         running::TESTS,
         confined::TESTS,
@@ -45,5 +32,6 @@ fn main() -> ExitCode {
         steps::TESTS,
         pages::TESTS,
     ];
-    libtest_mimic::run(&arguments, tests.into_iter().flatten().map(trial).collect()).exit_code()
+    // Each starts five or nine containers: more at a time would only be slower.
+    docker.run(2, &tests, &[])
 }

@@ -12,11 +12,10 @@ use std::time::Instant;
 use local_redis::Signal;
 use tempfile::TempDir;
 
-use crate::Test;
 use crate::least_privilege::make_passwords;
 use crate::stack::root;
 use acceptance::line::shape_of;
-use acceptance::{PATIENCE, Terminal};
+use acceptance::{PATIENCE, Terminal, Test};
 
 pub(crate) const TESTS: &[Test] = &[
     ("page_4_compose", || Reader::new().plays(&["4-compose.md"])),

@@ -3,9 +3,8 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::Test;
 use crate::stack::{CLUSTER, PLAIN, SERVICES, Stack, WITH_ACL, comes, docker, done, follow};
-use acceptance::{Terminal, service_command};
+use acceptance::{Terminal, Test, service_command};
 
 pub(crate) const TESTS: &[Test] = &[
     ("all_files_are_valid", all_files_are_valid),

@@ -6,9 +6,9 @@ use std::fs;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::Test;
 use crate::pages::{files, read};
 use crate::stack::{PLAIN, Stack, done};
+use acceptance::Test;
 
 pub(crate) const TESTS: &[Test] = &[
     ("every_step_runs", every_step_runs),

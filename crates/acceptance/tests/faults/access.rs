@@ -1,12 +1,14 @@
 //! Passwords and rights change while the services are connected.
 
-use local_redis::LocalRedis;
+use acceptance::{
+    Terminal, Test, ask_on, command_stat, eventually, publish, redis, redis_with, service_command,
+    told,
+};
+use local_redis::{LocalRedis, Signal};
 
 use crate::events::Events;
-use crate::{Fault, ask, redis, redis_with};
-use acceptance::{Terminal, connection, eventually, publish, service_command};
 
-pub(crate) const FAULTS: &[Fault] = &[
+pub(crate) const FAULTS: &[Test] = &[
     ("access::password_changed_and_changed_back", password_changed_and_changed_back),
     ("access::channel_forbidden_and_allowed_again", channel_forbidden_and_allowed_again),
     ("access::one_of_two_channels_forbidden", one_of_two_channels_forbidden),
@@ -16,70 +18,67 @@ pub(crate) const FAULTS: &[Fault] = &[
 
 const CLOSED: &str = "Redis closed the connection";
 
-/// Waits until so many more connections were made to Redis, beside the one that asks.
+fn url_as(redis: &LocalRedis, login: &str) -> String {
+    redis.url().replace("127", &format!("{login}@127"))
+}
+
+fn password_changed_and_changed_back() {
+    let mut redis = redis_with(&["--requirepass", "s3cret"]);
+    let url = url_as(&redis, ":s3cret");
+    let mut events = Events::of_subscriber(&url);
+    // A new password ends no connection that is logged in: this one keeps working.
+    let mut admin = redis::Client::open(url).unwrap().get_connection().unwrap();
+    for command in ["CONFIG SET requirepass 0ther", "CLIENT KILL TYPE pubsub"] {
+        ask_on::<redis::Value>(&mut admin, command);
+    }
+    events.disconnected(CLOSED);
+    // Each error is logged once in an outage, also if another one comes between.
+    events.logs_next("lost the connection");
+    events.logs_next("refused the connection: WRONGPASS");
+    redis.process().signal(Signal::STOP);
+    events.logs_next("no answer within 2s");
+    redis.process().signal(Signal::CONT);
+    await_attempts(&mut admin, 3);
+    // The password is right again, but the channel is forbidden.
+    for command in ["ACL SETUSER default resetchannels", "CONFIG SET requirepass s3cret"] {
+        ask_on::<redis::Value>(&mut admin, command);
+    }
+    events.reconnected();
+    events.refused("notifications");
+    events.logs_next("connected again");
+    events.logs_next("Redis refused SUBSCRIBE 'notifications': NOPERM");
+    ask_on::<redis::Value>(&mut admin, "ACL SETUSER default allchannels");
+    events.subscribed();
+    events.logs_next("Redis allows 'notifications' again");
+    ask_on::<redis::Value>(&mut admin, "PUBLISH notifications back");
+    events.message("back");
+    assert_eq!(events.end().stderr, [""; 0]);
+}
+
+/// Waits until this many more connections were made to Redis.
 fn await_attempts(admin: &mut redis::Connection, more: u64) {
     let mut made = || {
-        let info: redis::InfoDict = redis::cmd("INFO").query(admin).unwrap();
+        let info: redis::InfoDict = ask_on(admin, "INFO");
         info.get::<u64>("total_connections_received").unwrap()
     };
     let goal = made() + more;
     eventually("attempts to connect", || made() >= goal);
 }
 
-fn told(admin: &mut redis::Connection, command: &str) {
-    let mut words = command.split(' ');
-    let mut command = redis::cmd(words.next().unwrap());
-    command.arg(words.collect::<Vec<_>>()).query::<redis::Value>(admin).unwrap();
-}
-
-fn of_user(redis: &LocalRedis, login: &str) -> Events {
-    Events::of_subscriber(&redis.url().replace("127", &format!("{login}@127")))
-}
-
-fn password_changed_and_changed_back() {
-    let redis = redis_with(&["--requirepass", "s3cret"]);
-    let mut events = of_user(&redis, ":s3cret");
-    // Whoever is logged in stays so: this connection, and the subscriber's until it is cut.
-    let url = redis.url().replace("127", ":s3cret@127");
-    let mut admin = redis::Client::open(url).unwrap().get_connection().unwrap();
-    told(&mut admin, "CONFIG SET requirepass 0ther");
-    told(&mut admin, "CLIENT KILL TYPE pubsub");
-    events.disconnected(CLOSED);
-    await_attempts(&mut admin, 3);
-    // Back, but without a right to the channel.
-    told(&mut admin, "ACL SETUSER default resetchannels");
-    told(&mut admin, "CONFIG SET requirepass s3cret");
-    events.reconnected();
-    events.refused("notifications");
-    told(&mut admin, "ACL SETUSER default allchannels");
-    events.subscribed();
-    told(&mut admin, "PUBLISH notifications back");
-    events.message("back");
-
-    let ended = events.end();
-    let [lost, password, again, right, allowed] = &ended.stderr[..] else { panic!("{ended:#?}") };
-    assert!(lost.contains("lost the connection"), "{ended:#?}");
-    assert!(password.contains("refused the connection: WRONGPASS"), "{ended:#?}");
-    assert!(right.contains("Redis refused SUBSCRIBE 'notifications': NOPERM"), "{ended:#?}");
-    assert!(again.contains("connected again"), "{ended:#?}");
-    assert!(allowed.contains("Redis allows 'notifications' again"), "{ended:#?}");
-    assert!(!format!("{ended:?}").contains("s3cret"), "{ended:#?}");
-}
-
-/// Redis itself throws out who is subscribed to what he may not read any more.
+/// Redis closes the connection of a subscriber that loses the right to its channel.
 fn channel_forbidden_and_allowed_again() {
     let redis = redis();
-    let mut admin = connection(&redis);
-    told(&mut admin, "ACL SETUSER reader on nopass +@all &notifications");
-    let mut events = of_user(&redis, "reader:any");
-    told(&mut admin, "ACL SETUSER reader resetchannels &other");
+    told(&redis, "ACL SETUSER reader on nopass +@all &notifications");
+    let mut events = Events::of_subscriber(&url_as(&redis, "reader:any"));
+    told(&redis, "ACL SETUSER reader resetchannels &other");
     events.disconnected(CLOSED);
     events.reconnected();
     events.refused("notifications");
-    // Tried again and again, told once.
-    let goal = rejected(&mut admin, "subscribe") + 3;
-    eventually("further attempts", || rejected(&mut admin, "subscribe") >= goal);
-    told(&mut admin, "ACL SETUSER reader &notifications");
+    // It tries again and again, and reports the refusal once.
+    let rejected = || command_stat(&redis, "subscribe", "rejected_calls");
+    let goal = rejected() + 3;
+    eventually("further attempts", || rejected() >= goal);
+    told(&redis, "ACL SETUSER reader &notifications");
     events.subscribed();
     publish(&redis, b"notifications", b"back");
     events.message("back");
@@ -88,16 +87,15 @@ fn channel_forbidden_and_allowed_again() {
     assert_eq!((refused, ended.stderr.len()), (1, 4), "{ended:#?}");
 }
 
-/// The other one goes on, which is what its reader cares about.
+/// Messages of the allowed channel continue to arrive.
 fn one_of_two_channels_forbidden() {
     let redis = redis();
-    let mut admin = connection(&redis);
-    told(&mut admin, "ACL SETUSER reader on nopass +@all allchannels");
+    told(&redis, "ACL SETUSER reader on nopass +@all allchannels");
     let mut command = service_command("subscriber");
-    command.env("REDIS_URL", redis.url().replace("127", "reader:any@127"));
+    command.env("REDIS_URL", url_as(&redis, "reader:any"));
     let mut events = Events::of(command.args(["--json", "a", "notifications"]));
     events.subscribed();
-    told(&mut admin, "ACL SETUSER reader resetchannels &notifications");
+    told(&redis, "ACL SETUSER reader resetchannels &notifications");
     events.disconnected(CLOSED);
     events.reconnected();
     events.subscribed();
@@ -107,40 +105,30 @@ fn one_of_two_channels_forbidden() {
     events.end();
 }
 
-/// How often this command was refused.
-fn rejected(admin: &mut redis::Connection, command: &str) -> u64 {
-    let info: redis::InfoDict = redis::cmd("INFO").arg("commandstats").query(admin).unwrap();
-    let stats: String = info.get(&format!("cmdstat_{command}")).unwrap_or_default();
-    let rejected = stats.split(',').find_map(|stat| stat.strip_prefix("rejected_calls="));
-    rejected.map_or(0, |calls| calls.parse().unwrap())
-}
-
-/// A user with few rights is no fault: no PING is no sign of a dead connection.
+/// A refused PING is an answer: the connection works.
 fn may_subscribe_but_not_ping() {
     let redis = redis();
-    ask(&redis, "ACL SETUSER reader on nopass -@all +subscribe +unsubscribe &notifications");
-    let mut events = of_user(&redis, "reader:any");
-    let mut admin = connection(&redis);
-    eventually("a second PING, refused", || rejected(&mut admin, "ping") >= 2);
+    told(&redis, "ACL SETUSER reader on nopass -@all +subscribe +unsubscribe &notifications");
+    let mut events = Events::of_subscriber(&url_as(&redis, "reader:any"));
+    eventually("two refused PINGs", || command_stat(&redis, "ping", "rejected_calls") >= 2);
     publish(&redis, b"notifications", b"still there");
     events.message("still there");
     events.end();
 }
 
-/// A refusal is an answer: the message is counted, and the run goes on with the next one.
+/// The publisher counts each refused message, and continues with the next one.
 fn publishing_forbidden_for_a_while() {
     let redis = redis();
-    let mut admin = connection(&redis);
-    told(&mut admin, "ACL SETUSER writer on nopass +@all &notifications");
+    told(&redis, "ACL SETUSER writer on nopass +@all &notifications");
     let mut command = service_command("publisher");
-    let url = redis.url().replace("127", "writer:any@127");
+    let url = url_as(&redis, "writer:any");
     command.env("REDIS_URL", url).args(["--interval", "100ms", "--count", "20"]);
     let publisher = Terminal::start_command(&mut command);
     publisher.line();
     publisher.line();
-    told(&mut admin, "ACL SETUSER writer resetchannels &other");
+    told(&redis, "ACL SETUSER writer resetchannels &other");
     publisher.logs("not confirmed: NOPERM");
-    told(&mut admin, "ACL SETUSER writer &notifications");
+    told(&redis, "ACL SETUSER writer &notifications");
     let ended = publisher.end().with(1);
     let refused = ended.stderr.iter().filter(|line| line.contains("NOPERM")).count() + 1;
     let published = ended.stdout.len() + 1;

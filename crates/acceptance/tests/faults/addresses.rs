@@ -3,14 +3,15 @@
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-use local_redis::{Leashed, LocalRedis, Server};
+use local_redis::{Leashed, Server};
 
 use crate::events::Events;
 use crate::first_connect::says;
-use crate::{Fault, ask, redis, redis_with};
-use acceptance::{Terminal, eventually, publish, service_command};
+use acceptance::{
+    Terminal, Test, eventually, publish, redis, redis_with, replica_of, service_command, told,
+};
 
-pub(crate) const FAULTS: &[Fault] = &[
+pub(crate) const FAULTS: &[Test] = &[
     ("addresses::the_subscriber_moves_to_the_next_one", the_subscriber_moves),
     ("addresses::the_publisher_passes_over_a_replica", the_publisher_passes_over_a_replica),
     ("addresses::the_publisher_follows_the_primary", the_publisher_follows_the_primary),
@@ -18,19 +19,6 @@ pub(crate) const FAULTS: &[Fault] = &[
     ("addresses::a_sentinel_is_refused", a_sentinel_is_refused),
     ("addresses::none_of_them_answers", none_of_them_answers),
 ];
-
-/// A replica that follows this primary.
-fn replica_of(primary: &LocalRedis) -> LocalRedis {
-    let of = format!("127.0.0.1 {}", primary.port());
-    // Without "diskless" it would write what it gets into the folder of the tests.
-    let options = ["--replicaof", &of, "--repl-diskless-load", "on-empty-db"];
-    let replica = redis_with(&options);
-    eventually("the replica follows", || {
-        let info: String = redis::from_redis_value(ask(&replica, "INFO replication")).unwrap();
-        info.contains("master_link_status:up")
-    });
-    replica
-}
 
 fn publisher(urls: &str, options: &str) -> Terminal {
     let mut command = service_command("publisher");
@@ -81,7 +69,7 @@ fn the_publisher_follows_the_primary() {
     primary.kill().unwrap();
     // Until somebody makes it a primary it is of no use.
     publisher.logs("cannot connect again yet: none of 2 addresses: ");
-    ask(&replica, "REPLICAOF NO ONE");
+    told(&replica, "REPLICAOF NO ONE");
     publisher.logs(&format!("connected again to Redis at 127.0.0.1:{}", replica.port()));
     publisher.ctrl_c().with(0);
 }

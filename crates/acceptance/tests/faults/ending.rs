@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use local_redis::{Leashed, LocalRedis, Signal};
 
-use crate::{Fault, redis};
-use acceptance::{PATIENCE, Terminal, connection, eventually, service_command, subscribers};
+use acceptance::{
+    PATIENCE, Terminal, Test, command_stat, connection, eventually, redis, service_command,
+    subscribers,
+};
 
-pub(crate) const FAULTS: &[Fault] = &[
+pub(crate) const FAULTS: &[Test] = &[
     ("ending::idle", idle),
     ("ending::mid_backoff", mid_backoff),
     ("ending::redis_hanging", redis_hanging),
@@ -17,7 +19,7 @@ pub(crate) const FAULTS: &[Fault] = &[
 ];
 
 /// These need the machine for themselves.
-pub(crate) const FLOODS: &[Fault] =
+pub(crate) const FLOODS: &[Test] =
     &[("ending::in_a_flood", in_a_flood), ("ending::stdout_blocked", stdout_blocked)];
 
 const SIGNALS: [Signal; 2] = [Signal::INT, Signal::TERM];
@@ -140,18 +142,12 @@ fn stdout_blocked() {
 
 /// Waits until a publisher has published, and does not any more.
 fn await_silence(redis: &LocalRedis) {
-    let mut connection = connection(redis);
-    let mut published = || -> String {
-        let info: redis::InfoDict =
-            redis::cmd("INFO").arg("commandstats").query(&mut connection).unwrap();
-        info.get("cmdstat_publish").unwrap_or_default()
-    };
-    let mut last = String::new();
+    let mut last = 0;
     eventually("it publishes, and then stops", || {
         std::thread::sleep(Duration::from_millis(200));
-        let now = published();
-        let silent = !now.is_empty() && now == last;
-        last = now;
+        let published = command_stat(redis, "publish", "calls");
+        let silent = published > 0 && published == last;
+        last = published;
         silent
     });
 }

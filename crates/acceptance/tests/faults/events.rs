@@ -61,6 +61,13 @@ impl Events {
         (gap, event["attempts"].as_u64().unwrap())
     }
 
+    /// The very next line of the log contains this.
+    #[track_caller]
+    pub(crate) fn logs_next(&mut self, text: &str) {
+        let line = self.terminal.logs("");
+        assert!(line.contains(text), "'{text}' expected: {line}");
+    }
+
     #[track_caller]
     pub(crate) fn message(&mut self, payload: &str) {
         let event = self.next();

@@ -4,10 +4,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::{Fault, redis_with};
-use acceptance::{Ended, Terminal, service_command};
+use acceptance::{Ended, Terminal, Test, redis_with, service_command};
 
-pub(crate) const FAULTS: &[Fault] = &[
+pub(crate) const FAULTS: &[Test] = &[
     ("first_connect::speaks_http", speaks_http),
     ("first_connect::closes_at_once", closes_at_once),
     ("first_connect::garbage", garbage),

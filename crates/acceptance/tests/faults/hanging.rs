@@ -6,10 +6,9 @@ use local_redis::Signal;
 
 use crate::events::Events;
 use crate::relay::Relay;
-use crate::{Fault, redis};
-use acceptance::{eventually, publish, subscribers};
+use acceptance::{Test, eventually, publish, redis, subscribers, told};
 
-pub(crate) const FAULTS: &[Fault] = &[
+pub(crate) const FAULTS: &[Test] = &[
     ("hanging::redis_stops_and_goes_on", redis_stops_and_goes_on),
     ("hanging::the_network_drops_packets", the_network_drops_packets),
     ("hanging::client_pause", client_pause),
@@ -67,7 +66,7 @@ fn the_network_drops_packets() {
 fn client_pause() {
     let redis = redis();
     let mut events = Events::of_subscriber(&redis.url());
-    crate::ask(&redis, "CLIENT PAUSE 6000 ALL");
+    told(&redis, "CLIENT PAUSE 6000 ALL");
     events.disconnected("no answer to PING within 1s");
     events.reconnected();
     events.subscribed();

@@ -23,12 +23,10 @@ mod tls;
 
 use std::process::ExitCode;
 
-use acceptance::connection;
-use acceptance::real_redis::{self, Scene as Fault};
-use local_redis::{LocalRedis, Server};
+use acceptance::{Need, Test, service_command};
 
 /// Most of the time of these goes into waiting: they run beside each other.
-const BESIDE_OTHERS: &[&[Fault]] = &[
+const BESIDE_OTHERS: &[&[Test]] = &[
     access::FAULTS,
     addresses::FAULTS,
     ending::FAULTS,
@@ -41,27 +39,11 @@ const BESIDE_OTHERS: &[&[Fault]] = &[
     tls::FAULTS,
 ];
 /// These take all that the machine has, and would disturb the others' limits.
-const ALONE: &[&[Fault]] = &[ending::FLOODS, slow::FLOODS];
+const ALONE: &[&[Test]] = &[ending::FLOODS, slow::FLOODS];
 
 fn main() -> ExitCode {
     // Far more than there are cores, as nearly all of them wait.
-    real_redis::run(12, BESIDE_OTHERS, ALONE)
-}
-
-/// A server of the test's own.
-fn redis() -> LocalRedis {
-    redis_with(&[])
-}
-
-/// The same, with further options of its command line.
-fn redis_with(options: &[&str]) -> LocalRedis {
-    LocalRedis::start_with(Server::real().unwrap(), options).unwrap()
-}
-
-/// Sends a command, in words, and returns what Redis answers.
-fn ask(redis: &LocalRedis, command: &str) -> redis::Value {
-    let mut words = command.split(' ');
-    let mut command = redis::cmd(words.next().unwrap());
-    command.arg(words.collect::<Vec<_>>());
-    command.query(&mut connection(redis)).unwrap()
+    // Built first: some tests start their clock before they start a service.
+    service_command("subscriber");
+    Need::real_redis().run(12, BESIDE_OTHERS, ALONE)
 }

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use crate::events::Events;
-use crate::{Fault, ask, redis};
-use acceptance::{Terminal, publish};
+use acceptance::{Terminal, Test, publish, redis, told};
 
-pub(crate) const FAULTS: &[Fault] = &[
+pub(crate) const FAULTS: &[Test] = &[
     ("outages::killed_and_back_after_a_second", killed_and_back_after_a_second),
     ("outages::away_for_longer_than_any_backoff", away_for_longer_than_any_backoff),
     ("outages::restarted_three_times_in_a_row", restarted_three_times_in_a_row),
@@ -88,7 +87,7 @@ fn thrown_out_twice_in_a_row() {
     let redis = redis();
     let mut events = Events::of_subscriber(&redis.url());
     for payload in ["once", "twice"] {
-        ask(&redis, "CLIENT KILL TYPE pubsub");
+        told(&redis, "CLIENT KILL TYPE pubsub");
         events.disconnected(CLOSED);
         let (_, attempts) = events.reconnected();
         assert_eq!(attempts, 1);

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use local_redis::{LocalRedis, Signal};
 
-use crate::{Fault, redis};
-use acceptance::{PATIENCE, Terminal, service_command};
+use acceptance::{PATIENCE, Terminal, Test, redis, service_command};
 
-pub(crate) const FAULTS: &[Fault] = &[
+pub(crate) const FAULTS: &[Test] = &[
     ("publishing::goes_on_through_an_outage", goes_on_through_an_outage),
     ("publishing::at_full_speed_waits_for_the_reconnect", at_full_speed_waits),
     ("publishing::says_how_many_after_a_signal", says_how_many_after_a_signal),

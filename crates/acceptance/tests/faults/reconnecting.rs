@@ -7,10 +7,9 @@ use std::thread::JoinHandle;
 use local_redis::LocalRedis;
 use pubsub::{Event, PubSub};
 
-use crate::{Fault, ask, redis};
-use acceptance::{PATIENCE, connection, eventually, subscribers};
+use acceptance::{PATIENCE, Test, connection, eventually, redis, subscribers, told};
 
-pub(crate) const FAULTS: &[Fault] =
+pub(crate) const FAULTS: &[Test] =
     &[("reconnecting::order_under_a_publisher_that_never_stops", order)];
 
 /// Publishes increasing numbers on 'a' as fast as it can, until it is dropped.
@@ -89,7 +88,7 @@ fn order() {
             for _ in 0..10 {
                 assert!(matches!(next(&pubsub).await, Event::Message { .. }));
             }
-            ask(&redis, "CLIENT KILL TYPE pubsub");
+            told(&redis, "CLIENT KILL TYPE pubsub");
             let event = next_but_messages(&pubsub, &mut last).await;
             assert!(matches!(event, Event::Disconnected { .. }), "{event:?}");
             let event = next(&pubsub).await;

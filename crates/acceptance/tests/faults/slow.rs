@@ -9,17 +9,19 @@ use std::time::{Duration, Instant};
 use local_redis::{Leashed, LocalRedis, Signal};
 
 use crate::events::Events;
-use crate::{Fault, redis, redis_with};
-use acceptance::{PATIENCE, connection, eventually, publish, service_command, subscribers};
+use acceptance::{
+    PATIENCE, Test, ask_on, command_stat, connection, eventually, publish, redis, redis_with,
+    service_command, subscribers,
+};
 
 /// These need the machine for themselves.
-pub(crate) const FLOODS: &[Fault] = &[
+pub(crate) const FLOODS: &[Test] = &[
     ("slow::small_messages_and_nobody_reads", small_messages_and_nobody_reads),
     ("slow::large_messages_and_nobody_reads", large_messages_and_nobody_reads),
     ("slow::large_messages_too_fast_for_redis", large_messages_as_fast_as_it_goes),
     ("slow::a_flood_that_is_read", a_flood_that_is_read),
 ];
-pub(crate) const FAULTS: &[Fault] =
+pub(crate) const FAULTS: &[Test] =
     &[("slow::cut_off_by_redis_is_reported_as_a_gap", cut_off_by_redis_is_reported_as_a_gap)];
 
 const MIB: u64 = 1024 * 1024;
@@ -116,8 +118,7 @@ fn publish_while(
 /// Waits while Redis holds more than 8 MB for a subscriber: at 32 it would cut it off.
 fn let_redis_deliver(connection: &mut redis::Connection) {
     eventually("Redis delivers", || {
-        let mut list = redis::cmd("CLIENT");
-        let clients: String = list.arg("LIST").arg("TYPE").arg("pubsub").query(connection).unwrap();
+        let clients: String = ask_on(connection, "CLIENT LIST TYPE pubsub");
         let held = clients.split(' ').find_map(|field| field.strip_prefix("omem="));
         held.expect("no subscriber").parse::<u64>().unwrap() < 8_000_000
     });
@@ -125,11 +126,7 @@ fn let_redis_deliver(connection: &mut redis::Connection) {
 
 /// How often Redis has cut a subscriber off: it had to subscribe again.
 fn cuts(redis: &LocalRedis) -> u64 {
-    let info: redis::InfoDict =
-        redis::cmd("INFO").arg("commandstats").query(&mut connection(redis)).unwrap();
-    let stats: String = info.get("cmdstat_subscribe").unwrap();
-    let calls = stats.split(',').find_map(|stat| stat.strip_prefix("calls=")).unwrap();
-    calls.parse::<u64>().unwrap() - 1
+    command_stat(redis, "subscribe", "calls") - 1
 }
 
 /// The service reads from Redis all the time, whatever happens to its stdout. So its memory is

@@ -6,10 +6,9 @@ use local_redis::LocalRedis;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::first_connect::says;
-use crate::{Fault, redis, redis_with};
-use acceptance::{Terminal, service_command};
+use acceptance::{Terminal, Test, redis, redis_with, service_command, told};
 
-pub(crate) const FAULTS: &[Fault] = &[
+pub(crate) const FAULTS: &[Test] = &[
     ("tls::right_ca", right_ca),
     ("tls::wrong_ca", wrong_ca),
     ("tls::wrong_name", wrong_name),
@@ -86,7 +85,7 @@ fn right_ca() {
     assert!(publisher.line().ends_with("(1 receiver)"));
     assert!(subscriber.line().starts_with("Received on channel 'notifications': "));
     // A connection that is lost comes back in the same way.
-    crate::ask(&secured.redis, "CLIENT KILL TYPE pubsub");
+    told(&secured.redis, "CLIENT KILL TYPE pubsub");
     subscriber.logs("connected again to Redis at localhost");
     subscriber.ctrl_c().with(0);
 }

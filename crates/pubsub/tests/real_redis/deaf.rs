@@ -1,33 +1,22 @@
 //! Servers that answer PING, but get no messages from the others any more.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod kit;
-
-use std::process::ExitCode;
 use std::time::Duration;
 
-use acceptance::eventually;
-use kit::{
-    Test, ask, command_stat, is_outage, message, next, redis, run, subscribed, told,
-    with_a_real_redis,
-};
-use local_redis::{LocalCluster, LocalRedis, Server, Signal};
+use acceptance::{Test, ask, command_stat, eventually, redis, replica_of, told};
+use local_redis::{LocalCluster, Signal};
 use pubsub::{Event, PubSub, Publisher};
 
-const TESTS: &[Test] = &[
-    ("a_node_without_a_majority", || run(without_a_majority(false))),
-    ("a_node_without_a_majority_that_owns_a_shard_channel", || run(without_a_majority(true))),
-    ("a_failover_is_no_deafness", failover),
-    ("a_replica_without_its_primary", replica),
-    ("a_deaf_server_is_passed_over_if_there_is_another", passed_over),
-    ("a_shard_channel_moves_back_to_the_primary", moves_back),
-    ("a_user_of_the_overlay_is_refused_nothing", overlay),
-];
+use crate::kit::{is_outage, message, next, run, subscribed};
 
-fn main() -> ExitCode {
-    with_a_real_redis(TESTS)
-}
+pub(crate) const TESTS: &[Test] = &[
+    ("deaf::a_node_without_a_majority", || run(without_a_majority(false))),
+    ("deaf::a_node_without_a_majority_that_owns_a_shard_channel", || run(without_a_majority(true))),
+    ("deaf::a_failover_is_no_deafness", failover),
+    ("deaf::a_replica_without_its_primary", replica),
+    ("deaf::a_deaf_server_is_passed_over_if_there_is_another", passed_over),
+    ("deaf::a_shard_channel_moves_back_to_the_primary", moves_back),
+    ("deaf::a_user_of_the_overlay_is_refused_nothing", overlay),
+];
 
 /// The reader is told once, and again when the others are back. Nothing flaps meanwhile.
 async fn without_a_majority(sharded: bool) {
@@ -78,17 +67,6 @@ fn failover() {
         assert_eq!(next(&replica).await, message("c", "plain"));
         assert_eq!(next(&shard).await, message("c", "shard"));
     });
-}
-
-fn replica_of(primary: &LocalRedis) -> LocalRedis {
-    let of = format!("127.0.0.1 {}", primary.port());
-    // Without "diskless" it would write what it gets into the folder of the tests.
-    let options = ["--replicaof", &of, "--repl-diskless-load", "on-empty-db"];
-    let replica = LocalRedis::start_with(Server::real().unwrap(), &options).unwrap();
-    eventually("the replica follows", || {
-        ask::<String>(&replica, "INFO replication").contains("master_link_status:up")
-    });
-    replica
 }
 
 fn replica() {
@@ -161,7 +139,7 @@ fn moves_back() {
 fn overlay() {
     run(async {
         let redis = redis();
-        let users = include_str!("../../../acl/users.acl");
+        let users = include_str!("../../../../acl/users.acl");
         for user in users.lines().filter(|line| !line.contains("default")) {
             told(&redis, &format!("ACL SETUSER {} nopass", user.strip_prefix("user ").unwrap()));
         }

@@ -1,43 +1,26 @@
 //! Shard channels, by the library's own methods.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use acceptance::Need;
+use acceptance::{Test, redis, redis_with};
 use futures_util::{StreamExt, stream};
-use libtest_mimic::Arguments;
-use local_redis::{LocalCluster, LocalRedis, PATIENCE, Server};
+use local_redis::{LocalCluster, PATIENCE};
 use pubsub::{Error, Event, PubSub, Publisher};
 use tokio::time::{sleep, timeout};
 
-fn main() -> ExitCode {
-    let need = Need::real_redis();
-    let trial = |name: &str, test: fn()| {
-        need.trial(name, move || {
-            test();
-            Ok(())
-        })
-    };
-    let trials = vec![
-        trial("the_whole_life_of_subscriptions_on_three_shards", || run(whole_life())),
-        trial("publishing_many_keeps_the_order_of_each_channel", || run(many())),
-        trial("a_message_follows_its_slot", || run(follows())),
-        trial("what_is_asked_for_in_an_outage", || run(in_an_outage())),
-        trial("a_publisher_leaves_an_owner_that_was_demoted", || run(demoted())),
-        trial("a_publisher_needs_no_node_but_the_owners", || run(only_owners())),
-        trial("one_connection_is_enough", || run(one_connection())),
-        trial("all_or_nothing", || run(all_or_nothing())),
-        trial("a_redis_that_knows_no_shard_channels", || run(no_shard_channels())),
-    ];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
-}
+use crate::kit::{message, next, run};
 
-fn run(test: impl Future<Output = ()>) {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_all().build().unwrap().block_on(test);
-}
+pub(crate) const TESTS: &[Test] = &[
+    ("sharded::the_whole_life_of_subscriptions_on_three_shards", || run(whole_life())),
+    ("sharded::publishing_many_keeps_the_order_of_each_channel", || run(many())),
+    ("sharded::a_message_follows_its_slot", || run(follows())),
+    ("sharded::what_is_asked_for_in_an_outage", || run(in_an_outage())),
+    ("sharded::a_publisher_leaves_an_owner_that_was_demoted", || run(demoted())),
+    ("sharded::a_publisher_needs_no_node_but_the_owners", || run(only_owners())),
+    ("sharded::one_connection_is_enough", || run(one_connection())),
+    ("sharded::all_or_nothing", || run(all_or_nothing())),
+    ("sharded::a_redis_that_knows_no_shard_channels", || run(no_shard_channels())),
+];
 
 async fn start() -> (LocalCluster, PubSub, Publisher) {
     let cluster = LocalCluster::start(3, 0).unwrap();
@@ -52,14 +35,6 @@ async fn sharded(url: &str) -> Result<PubSub, Error> {
 
 async fn publisher_of(url: &str) -> Result<Publisher, Error> {
     Publisher::builder(url).sharded(true).connect().await
-}
-
-async fn next(pubsub: &PubSub) -> Event {
-    pubsub.get_message(PATIENCE).await.expect("no event came")
-}
-
-fn message(channel: &str, payload: &str) -> Event {
-    Event::Message { channel: channel.into(), payload: payload.into() }
 }
 
 fn subscribed(channel: &str) -> Event {
@@ -154,7 +129,7 @@ async fn follows() {
 }
 
 async fn in_an_outage() {
-    let mut redis = LocalRedis::start_with(Server::real().unwrap(), &[]).unwrap();
+    let mut redis = redis();
     let pubsub = sharded(&redis.url()).await.unwrap();
     let publisher = publisher_of(&redis.url()).await.unwrap();
     pubsub.subscribe(["a", "b"]).await.unwrap();
@@ -219,7 +194,7 @@ async fn only_owners() {
 
 /// The node that answered first is asked to subscribe, on the same connection.
 async fn one_connection() {
-    let redis = LocalRedis::start_with(Server::real().unwrap(), &[]).unwrap();
+    let redis = redis();
     let mut admin = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
     let mut connections = || -> u64 {
         let info: redis::InfoDict = redis::cmd("INFO").query(&mut admin).unwrap();
@@ -254,7 +229,7 @@ async fn all_or_nothing() {
 
 async fn no_shard_channels() {
     let options = ["--rename-command", "SSUBSCRIBE", "", "--rename-command", "SPUBLISH", ""];
-    let old = LocalRedis::start_with(Server::real().unwrap(), &options).unwrap();
+    let old = redis_with(&options);
     let pubsub = sharded(&old.url()).await.unwrap();
     let error = pubsub.subscribe(["a"]).await.unwrap_err().to_string();
     assert_eq!(error, "Redis refused SSUBSCRIBE 'a': sharded Pub/Sub needs Redis 7 or later");

@@ -1,26 +1,18 @@
 //! A program that does not read: what waits for it stays bounded, and is counted.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod kit;
-
-use std::process::ExitCode;
 use std::time::Duration;
 
-use acceptance::{connection, eventually};
+use acceptance::{Test, ask, connection, eventually, redis, told};
 use futures_util::StreamExt;
-use kit::{Test, ask, publish, redis, run, told, with_a_real_redis};
 use pubsub::{Event, PubSub};
 
-const TESTS: &[Test] = &[
-    ("many_outages_become_one", || run(many_outages(false))),
-    ("many_outages_of_shard_channels_become_one", || run(many_outages(true))),
-    ("what_is_missed_is_counted_through_outages", counted),
-];
+use crate::kit::{publish, run};
 
-fn main() -> ExitCode {
-    with_a_real_redis(TESTS)
-}
+pub(crate) const TESTS: &[Test] = &[
+    ("unread::many_outages_become_one", || run(many_outages(false))),
+    ("unread::many_outages_of_shard_channels_become_one", || run(many_outages(true))),
+    ("unread::what_is_missed_is_counted_through_outages", counted),
+];
 
 const CHANNELS: usize = 2000;
 const OUTAGES: u64 = 6;

@@ -1,46 +1,28 @@
 //! The end of a client: by `close`, by a signal, and when nobody holds it any more.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod kit;
-
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use acceptance::{connection, eventually};
+use acceptance::{Test, ask, command_stat, connection, eventually, redis};
 use futures_util::future::join_all;
 use futures_util::{FutureExt, StreamExt};
-use kit::{
-    Test, ask, command_stat, next, publish, redis, run, subscribed, subscribed_to,
-    with_a_real_redis,
-};
 use local_redis::{LocalRedis, PATIENCE, Signal};
 use pubsub::{Error, Event, PubSub, Publisher};
 use tokio::time::timeout;
 
-const TESTS: &[Test] = &[
-    ("publish_fails_at_once_after_close", || both(fails_at_once)),
-    ("close_waits_for_the_answers", || both(waits_for_answers)),
-    ("close_gives_up_a_redis_that_hangs", || both(gives_up)),
-    ("what_was_given_up_is_not_published_later", not_published_later),
-    ("whatever_races_with_close_nothing_stays_subscribed", || both(races)),
-    ("the_connection_lives_as_long_as_a_clone_or_a_stream", || both(clones_and_streams)),
-    ("close_ends_all_clones_and_streams", || both(ends_all)),
-    ("a_signal_that_never_comes_holds_nothing", || both(close_when)),
+use crate::kit::{both, message, next, publish, run, subscribed, subscribed_to};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("closing::publish_fails_at_once_after_close", || both(fails_at_once)),
+    ("closing::close_waits_for_the_answers", || both(waits_for_answers)),
+    ("closing::close_gives_up_a_redis_that_hangs", || both(gives_up)),
+    ("closing::what_was_given_up_is_not_published_later", not_published_later),
+    ("closing::whatever_races_with_close_nothing_stays_subscribed", || both(races)),
+    ("closing::the_connection_lives_as_long_as_a_clone_or_a_stream", || both(clones_and_streams)),
+    ("closing::close_ends_all_clones_and_streams", || both(ends_all)),
+    ("closing::a_signal_that_never_comes_holds_nothing", || both(close_when)),
 ];
-
-fn main() -> ExitCode {
-    with_a_real_redis(TESTS)
-}
-
-/// With plain channels, then with shard channels.
-fn both<Running: Future<Output = ()>>(test: fn(bool) -> Running) {
-    for sharded in [false, true] {
-        run(test(sharded));
-    }
-}
 
 async fn subscriber(redis: &LocalRedis, sharded: bool) -> PubSub {
     PubSub::builder(redis.url()).sharded(sharded).connect().await.unwrap()
@@ -177,7 +159,7 @@ async fn clones_and_streams(sharded: bool) {
     assert_eq!(events.next().await, Some(subscribed("a", 1)));
     assert_eq!(events.next().await, Some(subscribed("b", 2)));
     assert_eq!(publish(&redis, sharded, "b", "1"), 1);
-    assert_eq!(events.next().await, Some(kit::message("b", "1")));
+    assert_eq!(events.next().await, Some(message("b", "1")));
     assert_eq!(connections(&redis), 1);
     drop(events);
     eventually("it is gone", || connections(&redis) == 0);

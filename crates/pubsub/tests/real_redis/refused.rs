@@ -1,43 +1,27 @@
 //! Names that Redis does not allow, or not any more.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod kit;
-
-use std::process::ExitCode;
 use std::time::Duration;
 
-use acceptance::eventually;
-use kit::{
-    Test, ask, command_stat, connect_as, is_outage, is_refusal, message, next, publish, redis, run,
-    subscribed, subscribed_to, told, with_a_real_redis,
-};
+use acceptance::{Test, ask, command_stat, eventually, redis, told};
 use local_redis::{LocalRedis, PATIENCE};
 use pubsub::{Event, PubSub};
 use tokio::time::timeout;
 
-const TESTS: &[Test] = &[
-    ("giving_up_a_refused_name_is_the_cure", || both(the_cure)),
-    ("unsubscribing_in_an_outage_frees_a_subscribe_that_waits", || both(frees)),
-    ("a_subscribe_that_was_given_up_in_an_outage_is_left_out", || both(left_out)),
-    ("one_refused_name_silences_no_other", || both(silences_no_other)),
-    ("a_refused_pattern_silences_no_channel", patterns),
-    ("all_names_are_refused", || both(all_refused)),
-    ("another_reason_and_another_outage_are_told_again", || both(told_again)),
-    ("a_subscribe_that_waited_is_refused_whole", || both(refused_whole)),
-    ("a_name_that_is_refused_now_can_be_asked_for_again", || both(asked_again)),
+use crate::kit::{
+    both, connect_as, is_outage, is_refusal, message, next, publish, run, subscribed, subscribed_to,
+};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("refused::giving_up_a_refused_name_is_the_cure", || both(the_cure)),
+    ("refused::unsubscribing_in_an_outage_frees_a_subscribe_that_waits", || both(frees)),
+    ("refused::a_subscribe_that_was_given_up_in_an_outage_is_left_out", || both(left_out)),
+    ("refused::one_refused_name_silences_no_other", || both(silences_no_other)),
+    ("refused::a_refused_pattern_silences_no_channel", patterns),
+    ("refused::all_names_are_refused", || both(all_refused)),
+    ("refused::another_reason_and_another_outage_are_told_again", || both(told_again)),
+    ("refused::a_subscribe_that_waited_is_refused_whole", || both(refused_whole)),
+    ("refused::a_name_that_is_refused_now_can_be_asked_for_again", || both(asked_again)),
 ];
-
-fn main() -> ExitCode {
-    with_a_real_redis(TESTS)
-}
-
-/// With plain channels, then with shard channels.
-fn both<Running: Future<Output = ()>>(test: fn(bool) -> Running) {
-    for sharded in [false, true] {
-        run(test(sharded));
-    }
-}
 
 /// Subscribed to these as a user who may do so.
 async fn subscriber(redis: &LocalRedis, sharded: bool, channels: &[&str]) -> PubSub {
