@@ -1,5 +1,5 @@
-//! The kit of the tests of whole services: services in terminals, needs that may be missing,
-//! redis-py.
+//! What the tests of whole services share: services in terminals, programs that may be missing,
+//! a real Redis, redis-py.
 
 // Only tests and benchmarks use this crate, and they fail by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]

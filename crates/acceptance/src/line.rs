@@ -28,7 +28,7 @@ pub fn shape_of(line: &str) -> String {
     for server in ["redis-server", "valkey-server", "meebis"] {
         line = line.replace(&format!("{server} is ready"), "<server> is ready");
     }
-    // 2026-11-22T09:30:00.123456Z
+    // A log line begins with a time such as 2026-11-22T09:30:00.123456Z.
     if let Some((time, rest)) = line.split_once(' ')
         && time.len() > 20
         && time.ends_with('Z')
@@ -49,7 +49,7 @@ pub fn shape_of(line: &str) -> String {
 pub fn without_the_servers_words(line: &str) -> String {
     for code in ["NOAUTH ", "NOPERM ", "WRONGPASS "] {
         if let Some((start, words)) = line.split_once(code) {
-            // Of a message that was not confirmed, or of an event in JSON.
+            // The sentence ends a line, a remark in parentheses or an event in JSON.
             let end = [")", "\"}"].into_iter().find(|end| words.ends_with(end)).unwrap_or("");
             return format!("{start}{code}...{end}");
         }

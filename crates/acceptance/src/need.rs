@@ -1,4 +1,4 @@
-//! Tests that need something that not every machine has.
+//! Tests that need a program that may be missing on a machine.
 
 use std::process::{Command, ExitCode};
 use std::sync::{PoisonError, RwLock};
@@ -25,7 +25,7 @@ impl Need {
         Need { variable, missing }
     }
 
-    /// For a test that runs everywhere.
+    /// The need of a test that runs on every machine.
     pub fn nothing() -> Need {
         Need::new("", None)
     }
@@ -44,7 +44,7 @@ impl Need {
         Need::real_redis().and(Need::new("REQUIRE_REAL_REDIS", missing))
     }
 
-    /// Both of them.
+    /// Both needs; a test shows the first that is not met.
     pub fn and(self, other: Need) -> Need {
         if self.missing.is_some() { self } else { other }
     }

@@ -31,11 +31,12 @@ impl Parser {
 }
 
 impl RedisPy {
-    /// Installs it if needed, in cargo's folder for tests and benchmarks (`CARGO_TARGET_TMPDIR`).
+    /// Finds redis-py in cargo's folder for tests and benchmarks (`CARGO_TARGET_TMPDIR`), or
+    /// installs it there.
     ///
     /// # Errors
     ///
-    /// What is missing, in words that fit into the name of a test.
+    /// Names what is missing, in words that fit into the name of a test.
     pub fn find_or_install(target_tmpdir: &str, parser: Parser) -> Result<RedisPy, String> {
         let packages = parser.packages();
         let folder = Path::new(target_tmpdir).join(packages.join("-").replace("==", "-"));
@@ -51,20 +52,21 @@ impl RedisPy {
         Ok(RedisPy { python })
     }
 
-    /// The command that runs Python without the settings of the developer.
+    /// The command that runs Python, isolated from the developer's settings.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.python);
         command.args(["-I", "-X", "utf8"]);
         command
     }
 
-    /// A script of the tutorial's kind, such as `subscriber.py`.
+    /// The path of a script in `tests/python`, such as `subscriber.py`.
     pub fn script(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name)
     }
 }
 
-/// Whether the environment works: its Python may since have been removed from the machine.
+/// Whether the environment has these versions. Its Python may have been removed from the machine
+/// since.
 fn has(packages: &[&str], python: &Path) -> bool {
     packages.iter().all(|package| {
         let (name, version) = package.split_once("==").unwrap_or((package, ""));

@@ -29,18 +29,18 @@ impl Terminal {
     }
 
     pub fn start_command(command: &mut Command) -> Terminal {
-        let (heard, stdout) = channel();
+        let (printed, stdout) = channel();
         let (logged, stderr) = channel();
         let process = Process::start(
             command,
-            move |line| drop(heard.send(line)),
+            move |line| drop(printed.send(line)),
             move |line| drop(logged.send(line)),
         )
         .unwrap();
         Terminal { process, stdout, stderr }
     }
 
-    /// The next line of stdout.
+    /// Waits for the next line of stdout.
     #[track_caller]
     pub fn line(&self) -> String {
         match self.stdout.recv_timeout(PATIENCE) {
@@ -52,13 +52,13 @@ impl Terminal {
         }
     }
 
-    /// The next line of stdout is this one.
+    /// Asserts that the next line of stdout is this one.
     #[track_caller]
     pub fn shows(&self, line: &str) {
         assert_eq!(self.line(), line);
     }
 
-    /// Skips lines of stderr until one contains this text.
+    /// Waits for a line of stderr that contains this text, and drops the lines before it.
     #[track_caller]
     pub fn logs(&self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
@@ -76,7 +76,7 @@ impl Terminal {
         self.process.leashed().signal(signal);
     }
 
-    /// Waits until it ends by itself. Returns its exit status and the lines not yet read.
+    /// Waits until the service ends by itself. Returns its exit status and its unread lines.
     #[track_caller]
     pub fn end(mut self) -> Ended {
         let status = self.process.leashed().wait(PATIENCE).expect("the service does not end");
@@ -100,7 +100,7 @@ impl Terminal {
     }
 }
 
-/// How a service has ended.
+/// The exit status of a service, and its lines that the test had not read.
 #[derive(Debug)]
 pub struct Ended {
     pub status: ExitStatus,
@@ -109,6 +109,7 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// Asserts the exit status.
     #[track_caller]
     pub fn with(self, status: i32) -> Ended {
         assert_eq!(self.status.code(), Some(status), "{self:#?}");
@@ -139,7 +140,7 @@ pub fn demo(arguments: &[&str]) -> Command {
     command
 }
 
-/// Removes the developer's settings, which must not change what the tests see.
+/// Removes the developer's settings, which could change what the tests see.
 pub fn without_developers_own(mut command: Command) -> Command {
     for variable in [
         "REDIS_URL",
@@ -171,7 +172,7 @@ pub fn pattern_subscriber(redis: &LocalRedis) -> Terminal {
     subscriber
 }
 
-/// A connection of the test's own.
+/// Connects without a service.
 pub fn connection(redis: &LocalRedis) -> redis::Connection {
     redis::Client::open(redis.url()).unwrap().get_connection().unwrap()
 }
@@ -183,8 +184,8 @@ pub fn subscribers(redis: &LocalRedis, channel: &str) -> u64 {
     count
 }
 
-/// Waits until the server has noticed that its subscribers are gone. (meebis notices only when it
-/// delivers.)
+/// Waits until the server notices that its subscribers are gone. It publishes to find out, because
+/// meebis notices only when it delivers.
 #[track_caller]
 pub fn nobody_is_subscribed(redis: &LocalRedis) {
     eventually("nobody is subscribed", || publish(redis, b"notifications", b"Still there?") == 0);

@@ -21,13 +21,13 @@ fn every_published_message_is_received() {
     assert_eq!(count("pattern-subscriber | Pattern 'news:*' matched channel 'news:"), 3);
     assert_eq!(count("Unsubscribing and shutting down."), 2);
     assert_eq!(ended.stdout.last().unwrap(), "Published 6 messages, received 6.");
-    // Plain where stdout is no terminal.
+    // No colours, because stdout is not a terminal.
     assert_eq!(count("\u{1b}"), 0);
     assert!(ended.stderr.iter().any(|line| line == "Building the services ..."));
 }
 
 #[test]
-fn colours_where_they_are_wanted() {
+fn environment_variables_force_and_forbid_colours() {
     let arguments = ["--interval", "1ms", "--count", "1"];
     let mut forced = demo(&arguments);
     let coloured = Terminal::start_command(forced.env("CLICOLOR_FORCE", "1")).end().with(0);
@@ -50,7 +50,7 @@ fn ctrl_c_ends_publishers_then_subscribers_then_redis() {
             let end = format!("{subscriber}| Unsubscribing and shutting down.");
             assert!(position(&ended.stdout, &end) > publisher.max(news));
         }
-        // No service saw Redis go.
+        // Redis ended last: no service lost its connection.
         assert!(!ended.stderr.concat().contains("lost the connection"), "{ended:#?}");
         let last = ended.stdout.last().unwrap();
         assert!(last.starts_with("Published ") && last.contains(", received "), "{last}");
@@ -58,7 +58,7 @@ fn ctrl_c_ends_publishers_then_subscribers_then_redis() {
 }
 
 #[test]
-fn takes_a_redis_that_runs_already_and_leaves_nothing_on_it_when_killed() {
+fn uses_a_running_redis_and_leaves_no_subscriber_on_it_when_killed() {
     let redis = LocalRedis::start().unwrap();
     let arguments = ["--forever", "--interval", "5ms", "--redis-url", &redis.url()];
     let mut terminal = Terminal::start_command(&mut demo(&arguments));
@@ -70,7 +70,7 @@ fn takes_a_redis_that_runs_already_and_leaves_nothing_on_it_when_killed() {
 }
 
 #[test]
-fn a_redis_that_is_not_there_is_a_clear_error() {
+fn without_the_named_redis_the_error_names_its_address() {
     let mut redis = LocalRedis::start().unwrap();
     redis.kill().unwrap();
     let ended = Terminal::start_command(&mut demo(&["--redis-url", &redis.url()])).end().with(1);
@@ -88,13 +88,13 @@ fn ctrl_c_at_the_very_start_ends_with_0() {
 }
 
 #[test]
-fn a_slip_is_told_before_anything_is_built() {
+fn a_wrong_argument_is_reported_before_anything_is_built() {
     let ended = Terminal::start_command(&mut demo(&["--interval", "soon"])).end().with(2);
     assert!(ended.stderr[0].contains("invalid value 'soon'"), "{ended:#?}");
 }
 
 #[test]
-fn ends_quietly_when_its_reader_has_gone() {
+fn ends_quietly_when_the_reader_of_stdout_has_gone() {
     use std::io::{BufRead, BufReader};
     use std::process::Stdio;
     let mut command = demo(&["--forever", "--interval", "5ms"]);

@@ -1,4 +1,4 @@
-//! Our services beside redis-cli, which only a real Redis brings along.
+//! Our services beside redis-cli, which is installed with a real Redis.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -2,15 +2,18 @@
 //!
 //! A block ```` ```console terminal-1 ```` shows commands and what they print. The blocks of a
 //! section run beside one private Redis, in the order of the page, as a reader would type them
-//! (`pages/scene.rs`). Afterwards the section as it was printed is compared with the section as
-//! it is written (`pages/shape.rs`). `UPDATE_PAGES=1 cargo test -p acceptance --test pages` writes
+//! (`pages/scene.rs`). Then the printed section is compared with the written one
+//! (`pages/shape.rs`). `UPDATE_PAGES=1 cargo test -p acceptance --test pages` writes
 //! the blocks anew.
 //!
 //! Code on a page is compared with its file (`pages/quotes.rs`), and links must lead somewhere
-//! (`pages/links.rs`).
+//! (`pages/links.rs`). The programs of crates/lessons that no page runs have tests of their own
+//! (`pages/lessons.rs`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "pages/lessons.rs"]
+mod lessons;
 #[path = "pages/links.rs"]
 mod links;
 #[path = "pages/page.rs"]
@@ -36,8 +39,8 @@ use page::Section;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     let update = std::env::var_os("UPDATE_PAGES").is_some();
-    // Most of them wait most of the time.
-    arguments.test_threads.get_or_insert(6);
+    // More than there are cores: the tests mostly wait.
+    arguments.test_threads.get_or_insert(10);
     if update {
         // Each rewrites its section of a shared file.
         arguments.test_threads = Some(1);
@@ -47,7 +50,16 @@ fn main() -> ExitCode {
     let redis_py = Need::new("REQUIRE_PYTHON", redis_py.err());
     let redis_cli = Need::redis_cli();
 
-    let mut trials = Vec::new();
+    // First, as one of them takes 8 s.
+    let mut trials: Vec<_> = lessons::TESTS
+        .into_iter()
+        .map(|(name, test)| {
+            Need::nothing().trial(name, move || {
+                test();
+                Ok(())
+            })
+        })
+        .collect();
     for file in links::files() {
         let name = file.strip_prefix(top()).unwrap().display().to_string();
         let page = std::fs::read_to_string(&file).unwrap();

@@ -14,7 +14,7 @@ const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/demo.svg"
 /// Two messages of each publisher fit on a screen, and show both of its news channels.
 const COMMAND: &str = "cargo demo --count 2";
 
-/// Room for the longest headline, so that the picture is as wide whichever was picked.
+/// Room for the longest headline, so that the width is the same for every random pick.
 const WIDTH: usize = 900;
 
 #[test]
@@ -24,7 +24,7 @@ fn is_what_the_demo_shows() {
         return;
     }
     let kept = shape(&std::fs::read_to_string(PICTURE).expect(PICTURE));
-    // The pace does not show.
+    // A shorter interval does not change the picture.
     let drawn = shape(&draw(&run(&["--interval", "10ms"])));
     let update = "UPDATE_PAGES=1 cargo test -p acceptance --test picture";
     for (kept, drawn) in kept.iter().zip(&drawn) {
@@ -58,19 +58,19 @@ fn draw(output: &str) -> String {
 /// What must be the same in the picture and in the run: everything but which text was picked,
 /// and the order of lines from processes that run at the same time.
 fn shape(svg: &str) -> Vec<String> {
-    // What stands around the shown lines: sizes, colours, the place of each line.
+    // The frame: sizes, colours, the position of each line.
     let mut frame = Vec::new();
     let mut shown = Vec::new();
     for line in svg.lines() {
         // <tspan x="10px" y="28px"><tspan class="fg-cyan">subscriber         |</tspan> ...
-        let (place, line) = line.split_once("px\">").unwrap_or((line, ""));
-        frame.push(place.to_owned());
+        let (position, line) = line.split_once("px\">").unwrap_or((line, ""));
+        frame.push(position.to_owned());
         if !line.is_empty() {
             let random = RANDOM.iter().find(|text| line.contains(**text));
             shown.push(random.map_or(line.to_owned(), |text| line.replace(text, "<random>")));
         }
     }
-    // By the name before the line, so that the order within a process stays.
+    // By the name before the line: the lines of one process keep their order.
     shown.sort_by_key(|line| line.split_once('|').map(|(name, _)| name.to_owned()));
     shown.extend(frame);
     shown

@@ -17,23 +17,23 @@ fn main() -> ExitCode {
         need.trial(name, move || test(redis_py?))
     };
     let trial = |name: &str, test| trial_with(&python, name, test);
-    // The stand-in knows no users, and so refuses nothing.
+    // The stand-in has no ACL, so it refuses nothing.
     let with_real_redis = python.clone().and(Need::real_redis());
     let trials = vec![
         trial("both_print_the_same_on_a_channel", on_a_channel),
         trial("both_print_the_same_on_a_channel_of_a_pattern", on_a_channel_of_a_pattern),
         trial("the_dicts_of_channels_are_our_json", dicts_of_channels),
-        trial("the_dicts_of_patterns_are_our_json_but_for_one", dicts_of_patterns),
+        trial("the_dicts_of_patterns_are_our_json_except_confirmations", dicts_of_patterns),
         trial("redis_py_does_what_the_table_says", calls),
         trial("redis_py_publishes_twice_when_no_answer_comes", no_answer),
         trial("redis_py_waits_for_a_redis_that_hangs", hanging),
-        trial("a_client_from_a_url_does_not_come_back", from_url),
-        trial("both_come_back_after_a_restart", both_come_back),
+        trial("a_client_from_a_url_does_not_reconnect", from_url),
+        trial("both_reconnect_after_a_restart", both_reconnect),
         trial("redis_py_gives_up_in_a_longer_outage", redis_py_gives_up),
         trial_with(&with_real_redis, "redis_py_raises_a_refusal", refused),
     ];
     let mut arguments = Arguments::from_args();
-    // Most of them wait most of the time.
+    // More than there are cores: the tests mostly wait.
     arguments.test_threads.get_or_insert(6);
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -43,7 +43,7 @@ fn run(redis_py: &RedisPy, redis: &LocalRedis, line: &str) -> Terminal {
     let mut words = line.split(' ');
     let mut command = redis_py.command();
     command
-        // Each line when it is printed.
+        // Unbuffered: each line arrives when it is printed.
         .arg("-u")
         .arg(RedisPy::script(words.next().unwrap()))
         .args(words)
@@ -63,7 +63,7 @@ fn messages_of_both_publishers(
     let theirs = run(redis_py, redis, &format!("publisher.py {channel}")).end().with(0);
     assert_eq!(ours.stdout[0], theirs.stdout[0]);
     let mut messages = Vec::new();
-    // Ours adds how many receivers a message had.
+    // Our line ends with the number of receivers.
     for (publisher, receivers) in [(ours, " (2 receivers)"), (theirs, "")] {
         assert_eq!(publisher.stdout.len(), 6, "{publisher:#?}");
         assert_eq!(publisher.stderr, [""; 0]);
@@ -76,7 +76,7 @@ fn messages_of_both_publishers(
     messages
 }
 
-/// What is left of the lines of both subscribers after Ctrl+C: the same.
+/// Presses Ctrl+C in both; asserts that their last lines are equal, and returns them.
 #[track_caller]
 fn end_alike(ours: Terminal, theirs: Terminal) -> Vec<String> {
     let (ours, theirs) = (ours.ctrl_c().with(0), theirs.ctrl_c().with(0));
@@ -88,7 +88,7 @@ fn end_alike(ours: Terminal, theirs: Terminal) -> Vec<String> {
 fn on_a_channel(redis_py: RedisPy) -> Result<(), Failed> {
     let redis = LocalRedis::start()?;
     let (ours, theirs) = (subscriber(&redis), run(&redis_py, &redis, "subscriber.py"));
-    // The same lines that `subscriber` has read from ours.
+    // `subscriber` has read these lines of ours.
     theirs.shows("Subscriber: Subscribed to channel 'notifications'. Waiting for messages...");
     theirs.shows("Press Ctrl+C to exit.");
     theirs.shows("Subscribed successfully to 'notifications'.");
@@ -106,7 +106,7 @@ fn on_a_channel_of_a_pattern(redis_py: RedisPy) -> Result<(), Failed> {
     let ours = pattern_subscriber(&redis);
     let theirs = run(&redis_py, &redis, "pattern_subscriber.py");
     theirs.shows("Pattern Subscriber: Subscribed to all channels matching 'news:*'");
-    // Ours names the pattern here.
+    // Our line names the pattern.
     theirs.shows("Subscribed to pattern None");
     for message in messages_of_both_publishers(&redis, &redis_py, "news:sports") {
         for subscriber in [&ours, &theirs] {
@@ -117,7 +117,7 @@ fn on_a_channel_of_a_pattern(redis_py: RedisPy) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Publishes what JSON has to escape, or must not.
+/// Publishes texts that JSON has to escape, and others that it must not.
 fn publish_to_two(redis: &LocalRedis, channels: [&str; 2]) {
     for channel in channels {
         for payload in ["Late goal wins it.", "", "a \"b\" \\ c/d", "Größe: 5 €", "two\n\tlines"]
@@ -158,7 +158,7 @@ fn dicts_of_patterns(redis_py: RedisPy) -> Result<(), Failed> {
     let redis = LocalRedis::start()?;
     let ours = Terminal::run(&redis, "pattern-subscriber --json café:? news:*");
     let theirs = run(&redis_py, &redis, "dicts.py psubscribe café:? news:*");
-    // The one difference: redis-py has the pattern of a confirmation under "channel".
+    // The one difference: redis-py puts the pattern of a confirmation under "channel".
     for (pattern, data) in [("café:?", 1), ("news:*", 2)] {
         ours.shows(&format!(
             r#"{{"type":"psubscribe","pattern":"{pattern}","channel":null,"data":{data}}}"#
@@ -238,11 +238,11 @@ fn subscribed(redis: &LocalRedis, redis_py: &RedisPy) -> [Terminal; 2] {
 
 const CONFIRMED: &str = r#"{"type":"subscribe","pattern":null,"channel":"notifications","data":1}"#;
 
-fn both_come_back(redis_py: RedisPy) -> Result<(), Failed> {
+fn both_reconnect(redis_py: RedisPy) -> Result<(), Failed> {
     let mut redis = LocalRedis::start()?;
     let [ours, theirs] = subscribed(&redis, &redis_py);
     redis.restart()?;
-    // Only ours says that there is a gap, and how long it was.
+    // Only our subscriber reports the gap and its length.
     let line = ours.line();
     assert!(line.starts_with(r#"{"type":"disconnected","#), "{line}");
     let line = ours.line();

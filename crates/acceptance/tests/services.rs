@@ -16,11 +16,9 @@ fn message<'a>(line: &'a str, prefix: &str, receivers: &str) -> &'a str {
 }
 
 #[test]
-fn publisher_beside_both_subscribers() {
+fn the_subscriber_shows_the_notifications_of_the_publisher() {
     let redis = LocalRedis::start().unwrap();
     let subscriber = subscriber(&redis);
-    let pattern_subscriber = pattern_subscriber(&redis);
-
     let publisher = Terminal::run(&redis, "publisher --interval 10ms").end().with(0);
     assert_eq!(publisher.stdout.len(), 6, "{publisher:#?}");
     assert_eq!(publisher.stdout[0], "Publisher: Sending messages to channel 'notifications'...");
@@ -29,7 +27,12 @@ fn publisher_beside_both_subscribers() {
         assert!(RANDOM.contains(&message), "{line}");
         subscriber.shows(&format!("Received on channel 'notifications': {message}"));
     }
+}
 
+#[test]
+fn the_pattern_subscriber_shows_messages_of_two_channels() {
+    let redis = LocalRedis::start().unwrap();
+    let pattern_subscriber = pattern_subscriber(&redis);
     let news = "publisher news:sports news:politics --interval 10ms --count 3";
     let news = Terminal::run(&redis, news).end().with(0);
     assert_eq!(
@@ -43,12 +46,6 @@ fn publisher_beside_both_subscribers() {
             .shows(&format!("Pattern 'news:*' matched channel '{channel}': {message}"));
     }
     assert_eq!(news.stdout.len(), 4);
-
-    for service in [subscriber, pattern_subscriber] {
-        let ended = service.ctrl_c().with(0);
-        assert_eq!(ended.stdout, ["Unsubscribing and shutting down."]);
-        assert_eq!(ended.stderr, [""; 0]);
-    }
 }
 
 #[test]
@@ -65,7 +62,7 @@ fn every_subscriber_gets_every_message() {
 }
 
 #[test]
-fn what_nobody_hears_is_gone() {
+fn a_subscriber_gets_no_message_from_before_it_subscribed() {
     let redis = LocalRedis::start().unwrap();
     let publisher = Terminal::run(&redis, "publisher --count 1 --message early").end().with(0);
     assert_eq!(publisher.stdout[1], "Published: early (0 receivers)");
@@ -91,7 +88,7 @@ fn a_channel_and_a_matching_pattern_are_two_receivers() {
 }
 
 #[test]
-fn several_channels_and_several_patterns() {
+fn one_service_subscribes_to_several_channels_or_patterns() {
     let redis = LocalRedis::start().unwrap();
     let subscriber = Terminal::run(&redis, "subscriber a b");
     subscriber.shows("Subscriber: Subscribed to channels 'a', 'b'. Waiting for messages...");
@@ -115,40 +112,53 @@ fn several_channels_and_several_patterns() {
 
 #[test]
 fn json_has_the_keys_of_redis_py() {
-    let mut redis = LocalRedis::start().unwrap();
+    let redis = LocalRedis::start().unwrap();
     let subscriber = Terminal::run(&redis, "subscriber --json");
-    let patterns = Terminal::run(&redis, "pattern-subscriber --json");
-    let confirmation = r#"{"type":"subscribe","pattern":null,"channel":"notifications","data":1}"#;
-    subscriber.shows(confirmation);
-    patterns.shows(r#"{"type":"psubscribe","pattern":"news:*","channel":null,"data":1}"#);
-
+    subscriber.shows(r#"{"type":"subscribe","pattern":null,"channel":"notifications","data":1}"#);
     publish(&redis, b"notifications", b"Hello");
-    publish(&redis, b"news:a", b"\xff");
     subscriber
         .shows(r#"{"type":"message","pattern":null,"channel":"notifications","data":"Hello"}"#);
-    patterns
-        .shows(r#"{"type":"pmessage","pattern":"news:*","channel":"news:a","data_base64":"/w=="}"#);
-
-    redis.restart().unwrap();
-    let disconnected = r#"{"type":"disconnected","reason":"Redis closed the connection"}"#;
-    subscriber.shows(disconnected);
-    let reconnected = subscriber.line();
-    let rest = reconnected.strip_prefix(r#"{"type":"reconnected","gap_ms":"#).unwrap();
-    assert!(rest.contains(r#","attempts":"#), "{reconnected}");
-    subscriber.shows(confirmation);
-
-    // Nothing but the events: not a word of text.
+    // The events are the whole output: no greeting and no goodbye.
     assert_eq!(
         subscriber.ctrl_c().with(0).stdout,
         [r#"{"type":"unsubscribe","pattern":null,"channel":"notifications","data":0}"#]
     );
-    patterns.shows(disconnected);
-    patterns.line();
-    patterns.line();
+}
+
+#[test]
+fn json_of_patterns_and_of_bytes_that_are_not_utf_8() {
+    let redis = LocalRedis::start().unwrap();
+    let patterns = Terminal::run(&redis, "pattern-subscriber --json");
+    patterns.shows(r#"{"type":"psubscribe","pattern":"news:*","channel":null,"data":1}"#);
+    publish(&redis, b"news:a", b"\xff");
+    patterns
+        .shows(r#"{"type":"pmessage","pattern":"news:*","channel":"news:a","data_base64":"/w=="}"#);
     assert_eq!(
         patterns.ctrl_c().with(0).stdout,
         [r#"{"type":"punsubscribe","pattern":"news:*","channel":null,"data":0}"#]
     );
+}
+
+#[test]
+fn json_of_an_outage() {
+    let mut redis = LocalRedis::start().unwrap();
+    for (service, confirmed) in [
+        ("subscriber", r#"{"type":"subscribe","pattern":null,"channel":"notifications","data":1}"#),
+        (
+            "pattern-subscriber",
+            r#"{"type":"psubscribe","pattern":"news:*","channel":null,"data":1}"#,
+        ),
+    ] {
+        let service = Terminal::run(&redis, &format!("{service} --json"));
+        service.shows(confirmed);
+        redis.restart().unwrap();
+        service.shows(r#"{"type":"disconnected","reason":"Redis closed the connection"}"#);
+        let reconnected = service.line();
+        let rest = reconnected.strip_prefix(r#"{"type":"reconnected","gap_ms":"#).unwrap();
+        assert!(rest.contains(r#","attempts":"#), "{reconnected}");
+        service.shows(confirmed);
+        assert_eq!(service.ctrl_c().with(0).stdout.len(), 1); // that it unsubscribed
+    }
 }
 
 #[test]
@@ -172,8 +182,9 @@ fn ctrl_c_and_sigterm_unsubscribe_and_end_with_0() {
             service.signal(signal);
             let ended = service.end().with(0);
             assert_eq!(ended.stdout, ["Unsubscribing and shutting down."]);
+            assert_eq!(ended.stderr, [""; 0]);
         }
-        // The server sees the client gone. (That it unsubscribes first is seen with --json.)
+        // Redis no longer counts the client. (The tests of --json see that it unsubscribes first.)
         assert_eq!(subscribers(&redis, "notifications"), 0);
 
         let mut publisher = Terminal::run(&redis, "publisher --forever --interval 1h");
@@ -188,13 +199,13 @@ fn ctrl_c_and_sigterm_unsubscribe_and_end_with_0() {
 fn a_second_ctrl_c_does_not_wait_for_redis() {
     let mut redis = LocalRedis::start().unwrap();
     let [once, twice] = [subscriber(&redis), subscriber(&redis)];
-    // It hangs, so that nobody confirms the unsubscribing: a wait of 500 ms.
+    // A hanging Redis does not confirm that the service unsubscribed: it waits 500 ms for that.
     redis.process().signal(Signal::STOP);
     let time_to_end = |mut service: Terminal, signals: u32| {
         let start = Instant::now();
         for _ in 0..signals {
             service.signal(Signal::INT);
-            // Two signals of a kind that come together are one.
+            // The system merges two signals of a kind that arrive together.
             if signals > 1 {
                 std::thread::sleep(Duration::from_millis(50));
             }
@@ -207,7 +218,7 @@ fn a_second_ctrl_c_does_not_wait_for_redis() {
 }
 
 #[test]
-fn forever_is_longer_than_the_default_count() {
+fn with_forever_the_publisher_passes_the_default_count() {
     let redis = LocalRedis::start().unwrap();
     let publisher = Terminal::run(&redis, "publisher --forever --interval 1ms");
     for _ in 0..20 {
@@ -217,7 +228,7 @@ fn forever_is_longer_than_the_default_count() {
 }
 
 #[test]
-fn as_fast_as_redis_takes_them() {
+fn an_interval_of_zero_loses_no_message() {
     let redis = LocalRedis::start().unwrap();
     let subscriber = subscriber(&redis);
     let publisher = Terminal::run(&redis, "publisher --interval 0s --count 5000").end().with(0);
@@ -229,7 +240,7 @@ fn as_fast_as_redis_takes_them() {
 }
 
 #[test]
-fn a_publisher_counts_what_redis_did_not_confirm() {
+fn a_publisher_counts_messages_that_redis_did_not_confirm() {
     let mut redis = LocalRedis::start().unwrap();
     let publisher = Terminal::run(&redis, "publisher --interval 300ms --count 6");
     publisher.shows("Publisher: Sending messages to channel 'notifications'...");
@@ -261,7 +272,7 @@ fn wrong_arguments_end_with_2_and_a_clear_line() {
 }
 
 #[test]
-fn without_redis_says_where_it_looked_and_how_to_start_one() {
+fn without_redis_the_error_names_the_address_and_a_way_to_start_one() {
     let mut redis = LocalRedis::start().unwrap();
     redis.kill().unwrap();
     for service in ["publisher", "subscriber", "pattern-subscriber"] {
@@ -279,7 +290,7 @@ fn without_redis_says_where_it_looked_and_how_to_start_one() {
 }
 
 #[test]
-fn without_redis_the_redis_crate_alone_says_how_to_start_one() {
+fn without_redis_the_example_with_the_redis_crate_names_a_way_to_start_one() {
     let mut redis = LocalRedis::start().unwrap();
     redis.kill().unwrap();
     let mut command = example_command("subscriber");
@@ -289,7 +300,7 @@ fn without_redis_the_redis_crate_alone_says_how_to_start_one() {
 }
 
 #[test]
-fn the_redis_crate_alone_ends_with_redis_without_a_word() {
+fn the_example_with_the_redis_crate_ends_with_redis_and_prints_nothing() {
     let mut redis = LocalRedis::start().unwrap();
     let mut command = example_command("subscriber");
     let alone = Terminal::start_command(command.env("REDIS_URL", redis.url()));
@@ -300,14 +311,13 @@ fn the_redis_crate_alone_ends_with_redis_without_a_word() {
 }
 
 #[test]
-fn a_channel_belongs_to_no_database() {
+fn a_subscriber_in_database_3_gets_messages_from_database_0() {
     let redis = LocalRedis::start().unwrap();
     let mut command = service_command("subscriber");
     let other = Terminal::start_command(command.env("REDIS_URL", format!("{}/3", redis.url())));
     for _ in 0..3 {
         other.line();
     }
-    // From database 0.
     assert_eq!(publish(&redis, b"notifications", b"across"), 1);
     other.shows("Received on channel 'notifications': across");
 }
@@ -345,7 +355,7 @@ fn no_payload_can_harm_a_terminal_or_stop_a_subscriber() {
         publish(&redis, b"notifications", payload);
         subscriber.shows(&format!("Received on channel 'notifications': {shown}"));
     }
-    // Channel names are anybody's as well.
+    // Publishers choose channel names too, so these are escaped as well.
     let everything = Terminal::run(&redis, "pattern-subscriber *");
     everything.line();
     everything.line();

@@ -1,4 +1,4 @@
-//! What happens when whoever reads a service's stdout is slow, stuck, or gone.
+//! A service whose stdout is read slowly, not at all, or no longer.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -10,21 +10,22 @@ use acceptance::*;
 use local_redis::{Leashed, LocalRedis, Signal};
 
 #[test]
-fn ends_quietly_when_its_reader_has_gone() {
+fn ends_quietly_when_the_reader_of_stdout_has_gone() {
     let redis = LocalRedis::start().unwrap();
     let mut command = service_command("subscriber");
     command.env("REDIS_URL", redis.url()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut subscriber = Leashed::spawn(&mut command).unwrap();
     let mut line = String::new();
-    // As `subscriber | head -1`: one line is read, then the pipe is closed. No message comes.
+    // Like `subscriber | head -1`: one line is read, then the pipe is closed. The subscriber ends
+    // without waiting for a message.
     BufReader::new(subscriber.child().stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(subscriber.wait(PATIENCE).unwrap().code(), Some(0));
     let stderr = BufReader::new(subscriber.child().stderr.take().unwrap());
     assert_eq!(stderr.lines().count(), 0);
 }
 
-/// A subscriber whose stdout nobody reads, after so many messages that it had to drop some.
-/// Returns how many were published.
+/// A subscriber whose stdout is not read, after so many messages that it dropped some. Returns how
+/// many were published.
 fn blocked_subscriber(redis: &LocalRedis) -> (Leashed, u64) {
     let mut command: Command = service_command("subscriber");
     command.arg("--json").env("REDIS_URL", redis.url()).env("RUST_LOG", "debug");
@@ -46,7 +47,7 @@ fn blocked_subscriber(redis: &LocalRedis) -> (Leashed, u64) {
     (subscriber, published)
 }
 
-/// Publishes as fast as Redis takes it.
+/// Publishes as fast as Redis accepts it.
 fn flood(redis: &LocalRedis, messages: u64) {
     let mut connection = connection(redis);
     for _ in 0..messages / 1000 {
@@ -70,13 +71,13 @@ fn a_reader_that_keeps_up_misses_nothing_in_a_flood() {
 }
 
 #[test]
-fn a_reader_that_is_too_slow_is_told_how_many_it_missed() {
+fn a_reader_that_is_too_slow_gets_the_number_of_missed_messages() {
     let redis = LocalRedis::start().unwrap();
     let (mut subscriber, published) = blocked_subscriber(&redis);
     publish(&redis, b"notifications", b"last");
     let stdout = BufReader::new(subscriber.child().stdout.take().unwrap());
     let (mut received, mut missed) = (0, 0);
-    // Until all is accounted for: the last one is read or missed like any other.
+    // Until each message was received or counted as missed, the last one included.
     for line in stdout.lines().map(Result::unwrap) {
         if line.starts_with(r#"{"type":"message","#) {
             received += 1;
@@ -92,7 +93,7 @@ fn a_reader_that_is_too_slow_is_told_how_many_it_missed() {
 }
 
 #[test]
-fn a_stdout_that_nobody_reads_does_not_stop_the_end() {
+fn ends_in_time_when_nobody_reads_its_stdout() {
     let redis = LocalRedis::start().unwrap();
     let (mut subscriber, _) = blocked_subscriber(&redis);
     subscriber.signal(Signal::TERM);
@@ -101,12 +102,12 @@ fn a_stdout_that_nobody_reads_does_not_stop_the_end() {
 }
 
 #[test]
-fn a_stdout_that_takes_nothing_is_an_error() {
+fn a_stdout_on_a_full_disk_is_an_error() {
     let redis = LocalRedis::start().unwrap();
     for (service, arguments) in [("publisher", &["--count", "3"][..]), ("subscriber", &[])] {
         let mut command = service_command(service);
         command.args(arguments).env("REDIS_URL", redis.url());
-        // Not on macOS, which has no such device.
+        // macOS has no such device.
         let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else { return };
         let output = command.stdout(full).stderr(Stdio::piped()).spawn().unwrap();
         let output = output.wait_with_output().unwrap();

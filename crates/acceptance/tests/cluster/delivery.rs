@@ -1,4 +1,4 @@
-//! A cluster in which nothing goes wrong: who hears what.
+//! Which subscribers receive which messages in a healthy cluster.
 
 use local_redis::{LocalRedis, Server};
 
@@ -13,7 +13,7 @@ pub(crate) const SCENES: &[Test] = &[
     ("delivery::sharded_is_refused_as_a_whole", refused_as_a_whole),
 ];
 
-/// The same binaries, another address.
+/// The services need no option for this, only an address of the cluster.
 fn plain() {
     let cluster = cluster();
     let on_each_node: Vec<_> = (0..cluster.size())
@@ -26,7 +26,7 @@ fn plain() {
         .collect();
     let by_pattern = run(&cluster, "pattern-subscriber --json notif*");
     expect(&by_pattern, "psubscribe");
-    // On a replica: in a cluster that is as good as any.
+    // Published on a replica: in a cluster any node passes a plain message to all others.
     let mut publisher = command(&cluster, "publisher --count 1 --message everywhere");
     let ended = Terminal::start_command(publisher.env("REDIS_URL", cluster.url(5))).end().with(0);
     assert_eq!(ended.stdout.last().unwrap(), "Published: everywhere (1 receiver)");
@@ -57,20 +57,20 @@ fn sharded() {
         ended.stdout[1..],
         CHANNELS.map(|channel| format!("Published to '{channel}': x (1 receiver)"))
     );
-    let mut heard = [subscriber.line(), subscriber.line(), subscriber.line()];
-    heard.sort();
-    assert_eq!(heard, ["a", "b", "c"].map(|c| format!("Received on channel '{c}': x")));
+    let mut received = [subscriber.line(), subscriber.line(), subscriber.line()];
+    received.sort();
+    assert_eq!(received, ["a", "b", "c"].map(|c| format!("Received on channel '{c}': x")));
 
     let ended = subscriber.ctrl_c().with(0);
     assert_eq!(ended.stdout, ["Unsubscribing and shutting down."]);
-    // The plain channels of the same names are others.
+    // A plain channel is another channel than the shard channel of the same name.
     for plain in [plain.ctrl_c().with(0), by_pattern.ctrl_c().with(0)] {
         assert!(!plain.stdout.iter().any(|line| line.contains("message")), "{plain:#?}");
     }
 }
 
-/// A replica takes both commands for the channels of its own shard, and its count would be that of
-/// its own subscribers. So the owner is asked all the same.
+/// A replica accepts SSUBSCRIBE and SPUBLISH for the channels of its shard, but counts only its own
+/// subscribers. So the services go to the owner, even if the replica is the first address.
 fn by_way_of_a_replica() {
     let cluster = cluster();
     let of_the_owner = 3 + owner(&cluster, "a");
@@ -84,7 +84,7 @@ fn by_way_of_a_replica() {
     assert_eq!(expect(&subscriber, "message")["data"], "x");
 }
 
-/// Redis 7 takes the commands there too.
+/// Redis 7 has shard channels outside of clusters too.
 fn no_cluster() {
     let redis = LocalRedis::start_with(Server::real().unwrap(), &[]).unwrap();
     let subscriber = Terminal::run(&redis, "subscriber --sharded --json a");

@@ -1,4 +1,4 @@
-//! Subscribers while nodes go away and come back, slots move, and everything restarts.
+//! Subscribers while nodes fail and return, slots move, and the whole cluster restarts.
 
 use std::time::{Duration, Instant};
 
@@ -45,11 +45,11 @@ fn the_owner_is_killed() {
         format!("{address}: Redis closed the connection")
     );
     let reconnected = heard.until_type("reconnected");
-    // The other shards have gone on meanwhile.
+    // The other shards delivered meanwhile.
     for channel in ["b", "c"] {
         assert!(heard.numbers(channel, disconnected, reconnected).len() > 100);
     }
-    // Only this one had to be placed anew.
+    // Only 'a' was subscribed to again.
     let confirmed = heard.until_type("subscribe");
     assert_eq!(heard.events[confirmed]["channel"], "a");
     heard.until_delivers("a");
@@ -57,7 +57,7 @@ fn the_owner_is_killed() {
     assert!(recovered < RECOVERED, "after {recovered:?}");
     eprintln!("received again {recovered:?} after the owner was killed");
 
-    // It comes back as a replica, which changes nothing.
+    // The old owner returns as a replica: the subscriber stays where it is.
     cluster.node(owner).restart().unwrap();
     cluster.is_ok().unwrap();
     heard.until_all_deliver();
@@ -84,7 +84,7 @@ fn the_owner_hangs() {
     heard.until_delivers("a");
     assert_ne!(owner(&cluster, "a"), hanging);
 
-    // It wakes up, and has messages for the old connection.
+    // When it wakes up, it delivers messages on the old connection: they must not be printed.
     cluster.node(hanging).process().signal(Signal::CONT);
     cluster.is_ok().unwrap();
     heard.until_all_deliver();
@@ -100,7 +100,7 @@ fn a_slot_moves() {
     let numbers = Numbers::start(&cluster);
     let mut heard = Heard::by(&subscriber);
     heard.until_all_deliver();
-    // There is a link to the new owner already; then back.
+    // To a node that the subscriber is connected to already, and back.
     for to in [0, 2] {
         cluster.move_slot("a", to).unwrap();
         let disconnected = heard.until_type("disconnected");
@@ -114,12 +114,12 @@ fn a_slot_moves() {
     let published = numbers.stop();
     heard.nothing_is_lost_in_silence(&published);
     assert_eq!((heard.count("unsubscribe"), heard.count("disconnected")), (0, 2));
-    // Messages that the old owner did not take went to the new one.
+    // The publisher sent messages that the old owner refused to the new one.
     assert_eq!(published.not_confirmed, [""; 0]);
     subscriber.ctrl_c().with(0);
 }
 
-/// As before maintenance: nothing dies, and the old owner goes on as a replica.
+/// CLUSTER FAILOVER, as before maintenance: no node ends, and the old owner becomes a replica.
 fn a_replica_takes_over() {
     let cluster = cluster();
     let subscriber = subscriber(&cluster);
@@ -155,13 +155,13 @@ fn the_whole_cluster_restarts() {
     subscriber.ctrl_c().with(0);
 }
 
-/// Nodes that were named by others are asked too.
+/// The subscriber also asks nodes that it knows from the cluster only.
 fn the_only_known_node_is_gone() {
     let mut cluster = cluster();
     let mut command = command(&cluster, "subscriber --sharded --json a");
     let subscriber = Terminal::start_command(command.env("REDIS_URL", cluster.url(0)));
     expect(&subscriber, "subscribe");
-    // Nothing is subscribed to there: no gap, and not a word.
+    // No subscription is on this node, so its end is not reported.
     cluster.node(0).kill().unwrap();
     cluster.ask(2, "CLIENT KILL TYPE pubsub").unwrap();
     expect(&subscriber, "disconnected");
@@ -172,7 +172,7 @@ fn the_only_known_node_is_gone() {
     subscriber.ctrl_c().with(0);
 }
 
-/// Without any option but the addresses.
+/// The list of addresses is enough for this, without `--sharded`.
 fn plain_channels_move() {
     let mut cluster = cluster();
     let subscriber = run(&cluster, "subscriber --json");

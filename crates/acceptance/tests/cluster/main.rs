@@ -1,4 +1,4 @@
-//! The services on a Redis Cluster, of which parts go away and come back.
+//! The services on a Redis Cluster whose nodes fail and return.
 //!
 //! ```console
 //! $ cargo test -p acceptance --test cluster
@@ -17,17 +17,18 @@ use acceptance::{Need, Terminal, Test, service_command};
 use local_redis::LocalCluster;
 use serde_json::Value;
 
-const SCENES: &[&[Test]] = &[delivery::SCENES, failover::SCENES, publishing::SCENES];
+/// The longest first.
+const SCENES: &[&[Test]] = &[publishing::SCENES, failover::SCENES, delivery::SCENES];
 
-/// These assert a time, in which the others' clusters would have a part.
+/// These assert a time, which other clusters on the machine would lengthen.
 const ALONE: &[Test] = failover::TIMED;
 
-/// The three shards own the slots of these, in this order.
+/// The first shard owns the slot of the first channel, and so on.
 const CHANNELS: [&str; 3] = ["b", "c", "a"];
 
 fn main() -> ExitCode {
-    // More than there are cores, as nearly all of the time is waiting for a failover; not many
-    // more, as each has six nodes.
+    // More than there are cores, as the tests mostly wait for a failover. Each starts six nodes,
+    // which take all cores for a moment.
     service_command("subscriber"); // built first, so that no test waits for the compiler
     Need::real_redis().run(6, SCENES, &[ALONE])
 }
@@ -59,7 +60,7 @@ fn event(service: &Terminal) -> Value {
     serde_json::from_str(&service.line()).unwrap()
 }
 
-/// The next event is of this type.
+/// Asserts that the next event is of this type, and returns it.
 #[track_caller]
 fn expect(service: &Terminal, kind: &str) -> Value {
     let event = event(service);

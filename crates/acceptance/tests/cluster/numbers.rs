@@ -1,4 +1,4 @@
-//! Numbered messages, so that it shows when one is missing, comes twice or in the wrong order.
+//! Numbered messages, which show whether one is missing, received twice or out of order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -14,12 +14,12 @@ use serde_json::Value;
 use crate::CHANNELS;
 use acceptance::Terminal;
 
-/// What became of the numbers on each channel.
+/// The outcome of each publish.
 #[derive(Default, Debug)]
 pub(crate) struct Published {
-    /// Redis has confirmed these.
-    pub taken: BTreeMap<&'static str, BTreeSet<u64>>,
-    /// Why it did not confirm the others.
+    /// The numbers that Redis has confirmed, by channel.
+    pub confirmed: BTreeMap<&'static str, BTreeSet<u64>>,
+    /// The errors of the other numbers.
     pub not_confirmed: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ async fn publish(urls: &str, stopped: &AtomicBool) -> Published {
     for number in 0_u64.. {
         for channel in CHANNELS {
             match publisher.publish(channel, number.to_string()).await {
-                Ok(_) => drop(published.taken.entry(channel).or_default().insert(number)),
+                Ok(_) => drop(published.confirmed.entry(channel).or_default().insert(number)),
                 Err(error) => published.not_confirmed.push(error.to_string()),
             }
         }
@@ -75,7 +75,7 @@ impl Heard<'_> {
         Heard { subscriber, events: Vec::new() }
     }
 
-    /// Reads on until this one is there; returns its place.
+    /// Reads events until this one; returns its position.
     #[track_caller]
     pub(crate) fn until(&mut self, is_it: impl Fn(&Value) -> bool) -> usize {
         loop {
@@ -88,13 +88,13 @@ impl Heard<'_> {
         }
     }
 
-    /// Reads on until the next event of this type.
+    /// Reads events until the next of this type; returns its position.
     #[track_caller]
     pub(crate) fn until_type(&mut self, kind: &str) -> usize {
         self.until(|event| event["type"] == kind)
     }
 
-    /// Reads on until a message of each channel has come.
+    /// Reads events until each channel has delivered a further message.
     #[track_caller]
     pub(crate) fn until_all_deliver(&mut self) {
         for channel in CHANNELS {
@@ -107,18 +107,18 @@ impl Heard<'_> {
         self.until(|event| event["type"] == "message" && event["channel"] == channel);
     }
 
-    /// Reads on to the last number that was taken, of each channel.
+    /// Reads events until the last confirmed number of each channel.
     #[track_caller]
     pub(crate) fn the_rest(&mut self, published: &Published) {
         for channel in CHANNELS {
-            let last = published.taken[channel].last();
+            let last = published.confirmed[channel].last();
             while self.numbers(channel, 0, self.events.len()).last() < last {
                 self.until_delivers(channel);
             }
         }
     }
 
-    /// The numbers of a channel among the events from this place to that.
+    /// The numbers of a channel among the events between two positions.
     #[track_caller]
     pub(crate) fn numbers(&self, channel: &str, from: usize, to: usize) -> Vec<u64> {
         let messages = self.events[from..to].iter();
@@ -126,14 +126,14 @@ impl Heard<'_> {
         messages.map(|event| event["data"].as_str().unwrap().parse().unwrap()).collect()
     }
 
-    /// How many events of this type there were.
+    /// The number of events of this type so far.
     pub(crate) fn count(&self, kind: &str) -> usize {
         self.events.iter().filter(|event| event["type"] == kind).count()
     }
 
-    /// Nothing came twice, and whatever Redis has confirmed came in its order, except for channels
-    /// that were placed anew, in the gap of which the reader was told. (What it has not confirmed
-    /// may come late: from a node that hung and wakes up.)
+    /// No number was received twice. All numbers that Redis confirmed were received in order, except
+    /// those in a reported gap of a channel that was subscribed to again. (A number that was not
+    /// confirmed may be received late, from a node that hung and wakes up.)
     #[track_caller]
     pub(crate) fn nothing_is_lost_in_silence(&mut self, published: &Published) {
         self.the_rest(published);
@@ -141,17 +141,18 @@ impl Heard<'_> {
             let heard = self.numbers(channel, 0, self.events.len());
             let first = heard[0];
             let once: BTreeSet<_> = heard.iter().copied().collect();
-            assert_eq!(once.len(), heard.len(), "twice on '{channel}': {heard:?}");
-            let taken =
-                heard.into_iter().filter(|number| published.taken[channel].contains(number));
-            let taken: Vec<_> = taken.collect();
-            assert!(taken.is_sorted(), "out of order on '{channel}': {taken:?}");
+            assert_eq!(once.len(), heard.len(), "received twice on '{channel}': {heard:?}");
+            let confirmed =
+                heard.into_iter().filter(|number| published.confirmed[channel].contains(number));
+            let confirmed: Vec<_> = confirmed.collect();
+            assert!(confirmed.is_sorted(), "out of order on '{channel}': {confirmed:?}");
             let heard = once;
             let gaps = self.gaps(channel);
-            let missing = published.taken[channel].range(first..).filter(|n| !heard.contains(n));
+            let missing =
+                published.confirmed[channel].range(first..).filter(|n| !heard.contains(n));
             let silent: Vec<_> =
                 missing.filter(|n| !gaps.iter().any(|gap| gap.contains(n))).collect();
-            assert!(silent.is_empty(), "'{channel}' has lost {silent:?}, gaps: {gaps:?}");
+            assert!(silent.is_empty(), "'{channel}' lost {silent:?} outside of its gaps {gaps:?}");
         }
     }
 

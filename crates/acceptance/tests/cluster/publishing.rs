@@ -1,16 +1,16 @@
-//! The publisher while a node goes away: what was not taken is counted, and it does not spin.
+//! The publisher while a node fails: it counts unconfirmed messages, and does not spin.
 
 use acceptance::Test;
 
 use crate::{cluster, owner, run};
 
 pub(crate) const SCENES: &[Test] = &[
-    ("publishing::counts_what_was_not_taken", counts_what_was_not_taken),
+    ("publishing::counts_messages_that_were_not_confirmed", counts_not_confirmed),
     ("publishing::at_full_speed_waits_for_a_new_owner", at_full_speed_waits),
 ];
 
-/// The owner is away for longer than a failover takes, and the run goes on.
-fn counts_what_was_not_taken() {
+/// The run is longer than the failover: the last messages reach the new owner.
+fn counts_not_confirmed() {
     let mut cluster = cluster();
     let publisher = run(&cluster, "publisher --sharded --interval 10ms --count 800 a");
     let mut published = 2;
@@ -21,11 +21,10 @@ fn counts_what_was_not_taken() {
     let ended = publisher.end().with(1);
     published += ended.stdout.len() - 1;
     let lost = ended.stderr.iter().filter(|line| line.contains("not confirmed: ")).count();
-    // The very first may stand before the line that was looked for.
+    // `logs` may have passed over the first of these lines.
     assert!((799..=800).contains(&(published + lost)), "{published} and {lost}");
     let last = format!("error: Redis did not confirm {} messages", 800 - published);
     assert_eq!(*ended.stderr.last().unwrap(), last);
-    // It found the new owner.
     assert!(ended.stdout.last().unwrap().starts_with("Published: ") && published > 100);
 }
 

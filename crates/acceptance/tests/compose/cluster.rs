@@ -1,4 +1,4 @@
-//! docker-compose.cluster.yml: six nodes, of which one dies and comes back.
+//! docker-compose.cluster.yml: six nodes, of which one is killed and started again.
 
 use std::time::Instant;
 
@@ -6,9 +6,9 @@ use crate::stack::{CLUSTER, Stack, comes, done};
 use acceptance::{PATIENCE, Test};
 
 pub(crate) const TESTS: &[Test] =
-    &[("the_services_survive_the_death_of_a_primary", the_services_survive_the_death_of_a_primary)];
+    &[("the_services_survive_the_loss_of_a_primary", the_services_survive_the_loss_of_a_primary)];
 
-fn the_services_survive_the_death_of_a_primary() {
+fn the_services_survive_the_loss_of_a_primary() {
     let stack = Stack::built(CLUSTER);
     done(&mut stack.compose(&["up", "--detach"]));
     for channel in ["orders", "payments", "users"] {
@@ -16,7 +16,7 @@ fn the_services_survive_the_death_of_a_primary() {
         comes(&stack.output("subscriber"), &confirmed);
         receives(&stack, channel, "Here");
     }
-    // Of a name with braces only the part inside counts, as an exercise of the lesson says.
+    // The part in braces decides the slot, as an exercise of the lesson says.
     for channel in ["orders", "{orders}:eu", "{orders}:us"] {
         assert_eq!(node(&stack, "redis-2", &["cluster", "keyslot", channel]).trim(), "105");
     }
@@ -28,13 +28,13 @@ fn the_services_survive_the_death_of_a_primary() {
         receives(&stack, channel, "Here again");
     }
 
-    // Back with its memory of the cluster, as a replica of its own replica.
+    // The node remembers the cluster, and becomes a replica of its former replica.
     done(&mut stack.compose(&["start", "redis-1"]));
     let start = Instant::now();
     while !node(&stack, "redis-1", &["role"]).starts_with("slave") {
         assert!(start.elapsed() < PATIENCE);
     }
-    // Stopped and started, it is the same cluster.
+    // All nodes remember the cluster: the owner is the same after a stop and a start.
     done(&mut stack.compose(&["stop"]));
     done(&mut stack.compose(&["up", "--detach"]));
     let start = Instant::now();
@@ -43,10 +43,10 @@ fn the_services_survive_the_death_of_a_primary() {
     }
 }
 
-/// One more publisher publishes, and the subscriber prints.
+/// A further publisher publishes a message, and the subscriber prints it.
 #[track_caller]
 fn receives(stack: &Stack, channel: &str, message: &str) {
-    // With what it depends on, Compose would start the dead node again.
+    // `--no-deps`, because Compose would start the killed node again.
     let publisher = ["--no-deps", "publisher", "--sharded", channel];
     let published = stack.run(&[&publisher[..], &["--message", message, "--count", "1"]].concat());
     let published = published.end().with(0);
@@ -59,7 +59,7 @@ fn receives(stack: &Stack, channel: &str, message: &str) {
 #[track_caller]
 fn owner(stack: &Stack, asked: &str, channel: &str) -> String {
     let answer = node(stack, asked, &["spublish", channel, "whose?"]);
-    // MOVED 105 redis-1:6379. Or something else, as while the cluster is starting.
+    // `MOVED 105 redis-1:6379`, or another error while the cluster is starting.
     let moved = answer.trim().strip_suffix(":6379").and_then(|moved| moved.rsplit_once(' '));
     moved.map_or(answer.clone(), |(_, node)| node.to_owned())
 }

@@ -1,4 +1,4 @@
-//! What a container may do, and who can reach it: as little as possible, and nobody else.
+//! The limits of each container: its rights, its memory and its open ports.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use acceptance::{PATIENCE, Test};
 pub(crate) const TESTS: &[Test] = &[
     ("the_image_is_small_and_has_no_shell", the_image_is_small_and_has_no_shell),
     ("every_process_is_confined", every_process_is_confined),
-    ("nothing_listens_but_on_loopback", nothing_listens_but_on_loopback),
+    ("redis_listens_on_loopback_only", redis_listens_on_loopback_only),
     ("a_redis_that_wants_a_password_is_unhealthy", a_redis_that_wants_a_password_is_unhealthy),
 ];
 
 fn the_image_is_small_and_has_no_shell() {
-    // It builds the image.
+    // Builds the image.
     let _stack = Stack::up_with(PLAIN, &["subscriber"]);
     let size = docker(&["image", "inspect", "--format", "{{.Size}}", IMAGE]);
     assert!(size.trim().parse::<u64>().unwrap() < 40_000_000, "{size}");
@@ -31,19 +31,19 @@ fn the_image_is_small_and_has_no_shell() {
     }
     for shell in ["sh", "bash", "/bin/sh", "busybox"] {
         let output = run(shell);
-        // 127: the engine has found no such program.
+        // 127: the image has no such program.
         assert_eq!(output.status.code(), Some(127), "{shell}: {output:?}");
     }
 }
 
-/// Asks the kernel, not the engine: what counts is what the processes can do.
+/// Asks the kernel and not the engine, because the kernel enforces the limits.
 fn every_process_is_confined() {
     let ups: [fn() -> Stack; 2] = [|| Stack::up(PLAIN), least_privilege::up];
     for up in ups {
         let stack = up();
         for service in ["redis"].iter().chain(&SERVICES) {
             let container = stack.container(service);
-            // The services' image has no `cat`. Redis's does, and sees the other's processes.
+            // The services' image has no `cat`, so one in Redis's image looks at their processes.
             let beside = ["run", "--rm", "--pid", &format!("container:{container}")];
             let cat = ["--entrypoint", "cat", "redis:8-alpine", "/proc/1/status", "/proc/1/mounts"];
             let kernel = docker(&[&beside[..], &cat].concat());
@@ -59,7 +59,7 @@ fn every_process_is_confined() {
             let (user, group) = if *service == "redis" { (999, 1000) } else { (65532, 65532) };
             is("Uid:", &[user; 4].map(|id| id.to_string()).join(" "));
             is("Gid:", &[group; 4].map(|id| id.to_string()).join(" "));
-            // Not even what it could get back.
+            // Also those that the process could get back (CapBnd).
             for capabilities in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
                 is(capabilities, "0000000000000000");
             }
@@ -77,7 +77,7 @@ fn every_process_is_confined() {
     }
 }
 
-fn nothing_listens_but_on_loopback() {
+fn redis_listens_on_loopback_only() {
     let stack = Stack::up(PLAIN);
     for service in SERVICES {
         let ports = &stack.inspect(service)["NetworkSettings"]["Ports"];
@@ -90,7 +90,7 @@ fn nothing_listens_but_on_loopback() {
         assert_eq!(address["HostIp"], "127.0.0.1");
     }
 
-    // This machine's other addresses: the one that the containers know it by is never loopback.
+    // The network's gateway is another address of this machine, and not a loopback address.
     let port = stack.port();
     let connect = |host: &str| {
         let address = format!("{host}:{port}").parse().unwrap();

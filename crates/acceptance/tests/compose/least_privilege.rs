@@ -1,4 +1,4 @@
-//! docker-compose.acl.yml: each service's user may do what that service does, and nothing else.
+//! docker-compose.acl.yml: the user of each service has only the rights that the service needs.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -15,11 +15,11 @@ pub(crate) const TESTS: &[Test] = &[
     ("the_passwords_stay_in_their_files", the_passwords_stay_in_their_files),
     ("every_other_command_is_refused", every_other_command_is_refused),
     ("every_other_channel_is_refused", every_other_channel_is_refused),
-    ("nobody_comes_in_without_a_password", nobody_comes_in_without_a_password),
+    ("redis_refuses_a_login_without_the_password", redis_refuses_a_login_without_the_password),
     ("wrong_credentials_end_a_service", wrong_credentials_end_a_service),
 ];
 
-/// The users, and what each may do.
+/// The users, and the commands that each may send.
 const USERS: [(&str, &[&str]); 4] = [
     ("publisher", &["ping", "publish"]),
     ("subscriber", &["ping", "subscribe", "unsubscribe"]),
@@ -27,13 +27,14 @@ const USERS: [(&str, &[&str]); 4] = [
     ("healthcheck", &["ping"]),
 ];
 
-/// With a password for each user.
+/// The stack with a password for each user.
 pub(crate) fn up() -> Stack {
     make_passwords();
     Stack::up(WITH_ACL)
 }
 
-/// As a person does before the first `up`. Once, as the tests run beside each other.
+/// Makes the passwords, as a reader does before the first `up`. Only once, because tests run at the
+/// same time.
 pub(crate) fn make_passwords() {
     static MADE: OnceLock<()> = OnceLock::new();
     MADE.get_or_init(|| {
@@ -78,10 +79,10 @@ fn the_passwords_stay_in_their_files() {
     assert_eq!(BTreeSet::from(passwords.clone()).len(), USERS.len());
     assert!(passwords.iter().all(|password| password.len() >= 40), "short passwords");
     for service in ["redis"].iter().chain(&SERVICES) {
-        // Environment, command, health check and its last outputs: what `docker inspect` shows.
-        let known = stack.inspect(service).to_string();
-        assert!(!passwords.iter().any(|password| known.contains(password)), "{service}");
-        // Each has the files that it needs, and no other's.
+        // `docker inspect` shows environment, command, health check and its last output.
+        let inspected = stack.inspect(service).to_string();
+        assert!(!passwords.iter().any(|password| inspected.contains(password)), "{service}");
+        // Each service mounts its own files only.
         let mounts = stack.inspect(service)["Mounts"].clone();
         let mut files: Vec<_> =
             mounts.as_array().unwrap().iter().map(|m| &m["Destination"]).collect();
@@ -111,9 +112,9 @@ fn every_other_command_is_refused() {
                 None => (None, ""),
             };
             let refused = match code {
-                // Of a channel instead, it would be said of a command that is allowed.
+                // A sentence about a channel would mean that the command itself is allowed.
                 Some("NOPERM" | "EXECABORT") => detail.contains("permissions to run the"),
-                // DEBUG and MODULE LOAD are refused to everybody, before rights are looked at.
+                // Redis refuses DEBUG and MODULE LOAD to every user, before it checks rights.
                 Some("ERR") => detail.contains("command not allowed. If the enable-"),
                 _ => false,
             };
@@ -125,10 +126,10 @@ fn every_other_command_is_refused() {
     }
 }
 
-/// All commands of this Redis, a subcommand as `config|get`, with as many arguments as it asks
-/// for: Redis counts them before it looks at rights.
+/// All commands of this Redis, a subcommand as `config|get`, each with the number of arguments that
+/// it needs: Redis checks the number before it checks rights.
 fn commands_of_redis() -> Vec<(String, usize)> {
-    // In the stack of the test nobody has the right to ask.
+    // From another stack, because no user of the overlay may send COMMAND.
     let stack = Stack::up_with(PLAIN, &["redis"]);
     let url = format!("redis://127.0.0.1:{}", stack.port());
     let mut redis = redis::Client::open(url).unwrap().get_connection().unwrap();
@@ -137,7 +138,7 @@ fn commands_of_redis() -> Vec<(String, usize)> {
 }
 
 fn leaves(command: Vec<Value>) -> Vec<(String, usize)> {
-    // Name, arity, flags, and at the tenth place the subcommands, of the same form.
+    // Fields: name, arity, flags, ..., and as the tenth the subcommands, in the same form.
     let subcommands: Vec<Vec<Value>> = redis::from_redis_value(command[9].clone()).unwrap();
     if !subcommands.is_empty() {
         return subcommands.into_iter().flat_map(leaves).collect();
@@ -145,7 +146,7 @@ fn leaves(command: Vec<Value>) -> Vec<(String, usize)> {
     let name: String = redis::from_redis_value(command[0].clone()).unwrap();
     let arity: i64 = redis::from_redis_value(command[1].clone()).unwrap();
     let flags: Vec<String> = redis::from_redis_value(command[2].clone()).unwrap();
-    // AUTH, HELLO, RESET and QUIT: what comes before a login can't depend on whose it is.
+    // AUTH, HELLO, RESET and QUIT are allowed before a login, so to every user.
     if flags.iter().any(|flag| flag == "no_auth") {
         return Vec::new();
     }
@@ -165,7 +166,7 @@ fn every_other_channel_is_refused() {
         ("subscriber", "SUBSCRIBE", "notifications", true),
         ("subscriber", "SUBSCRIBE", "news:weather", false),
         ("subscriber", "SUBSCRIBE", "notification*", false),
-        // A pattern has to be the very one, also where it would match less.
+        // A pattern must be exactly the allowed one, even if another matches less.
         ("pattern-subscriber", "PSUBSCRIBE", "news:*", true),
         ("pattern-subscriber", "PSUBSCRIBE", "news:sports", false),
         ("pattern-subscriber", "PSUBSCRIBE", "news:s*", false),
@@ -179,7 +180,7 @@ fn every_other_channel_is_refused() {
     }
 }
 
-fn nobody_comes_in_without_a_password() {
+fn redis_refuses_a_login_without_the_password() {
     let stack = up();
     let url = format!("redis://127.0.0.1:{}", stack.port());
     let mut nobody = redis::Client::open(url).unwrap().get_connection().unwrap();
@@ -191,7 +192,7 @@ fn nobody_comes_in_without_a_password() {
         ("publisher", password("subscriber")),
         ("publisher", "secret".to_owned()),
     ] {
-        let Err(error) = connect(&stack, user, &password) else { panic!("{user} came in") };
+        let Err(error) = connect(&stack, user, &password) else { panic!("{user} is logged in") };
         assert_eq!(error.kind(), ErrorKind::AuthenticationFailed, "{error}");
     }
 }
@@ -208,7 +209,7 @@ fn wrong_credentials_end_a_service() {
         (empty_file, "cannot take the password from /dev/null: it is empty"),
         (two, "a password in the URL and another in a file: use one of them"),
     ] {
-        // `up` would start it again and again.
+        // By `run`, because `up` would restart it again and again.
         let ended = stack.run(&["--env", env, "publisher"]).end().with(1);
         let says = format!("error: {error}");
         assert!(ended.stderr.iter().any(|line| line.starts_with(&says)), "{ended:#?}");

@@ -1,5 +1,5 @@
-//! docker-compose.yml, its overlay and docker-compose.cluster.yml on a real engine, as a person
-//! uses them, and the lessons about them.
+//! docker-compose.yml, its overlay and docker-compose.cluster.yml on a real Docker engine, and the
+//! lessons about them.
 //!
 //! ```console
 //! $ cargo test -p acceptance --test compose

@@ -1,7 +1,7 @@
-//! The lessons about Compose, command by command: what a page shows below a command is what the
-//! command prints.
+//! The lessons about Compose, command by command: the command prints the lines that the page shows
+//! below it.
 //!
-//! A block ```` ```text ```` is played as a reader would type it. A block that a reader saves as a
+//! The commands of a block ```` ```text ```` run as if a reader typed them. A block that a reader saves as a
 //! file names it, as in ```` ```yaml step-1.yml ````.
 
 use std::path::Path;
@@ -24,7 +24,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("exercises_about_compose", || Reader::new().plays(&["exercises.md", "solutions.md"])),
 ];
 
-/// `docker`, with the clone as the project's folder and without a terminal.
+/// Replaces `docker`: the clone is the project's folder, and no command needs a terminal.
 const SHELL: &str = r#"
 docker() {
   if [ "$1" != compose ]; then command docker "$@"; return; fi
@@ -37,18 +37,18 @@ docker() {
 exec 2>&1
 "#;
 
-/// What Compose reports about its own work, which the pages leave out.
+/// How lines begin that Compose prints about its own work. The pages leave them out.
 const PROGRESS: [&str; 4] = ["Container ", "Network ", "Attaching to ", "time="];
 
 /// A reader of one page, with a project of their own.
 struct Reader {
     project: String,
-    /// The files that the page has its readers save.
+    /// The files that the reader saves.
     folder: TempDir,
     compose_file: Option<String>,
 }
 
-/// A command of a page, and what the page shows below it.
+/// A command of a page, and the lines that the page shows below it.
 struct Shown {
     command: String,
     lines: Vec<String>,
@@ -93,7 +93,7 @@ impl Reader {
             running.signal(Signal::INT);
             running.end();
         } else if shown.lines.iter().any(|line| line == "...") {
-            // What is shown may take until after the command: the reader repeats it.
+            // The shown state may be reached after the command, so the reader repeats it.
             let start = Instant::now();
             loop {
                 let printed = self.start(command).end().stdout;
@@ -105,7 +105,7 @@ impl Reader {
         } else {
             let ended = self.start(command).end();
             if shown.lines.is_empty() {
-                // The container can end before the redis-cli in it that told it to.
+                // The container can end before the redis-cli in it, which is killed then.
                 let killed = command.ends_with(" SHUTDOWN") && ended.status.code() == Some(137);
                 assert!(ended.status.success() || killed, "$ {command}\n{ended:#?}");
                 return;
@@ -202,9 +202,9 @@ fn is_the_programs(line: &str) -> bool {
     !line.is_empty() && !PROGRESS.iter().any(|start| line.trim_start().starts_with(start))
 }
 
-/// The line with everything that differs from run to run replaced by what it is.
+/// The line with placeholders for the parts that differ from run to run.
 fn shape(line: &str) -> String {
-    // Some versions of Compose clear the line first, also where there is no terminal.
+    // Some versions of Compose clear the line first, even without a terminal.
     let line = line.trim_start_matches("\u{1b}[2K").trim_end();
     // `logs` of several containers puts the name before each line.
     let (name, line) = match line.split_once(" | ") {
@@ -212,14 +212,14 @@ fn shape(line: &str) -> String {
         None => (String::new(), line),
     };
     let mut line = shape_of(line);
-    // Which of its answers a name server gives.
+    // The rest differs between name servers.
     let lookup = "failed to lookup address information: ";
     if let Some((start, _)) = line.split_once(lookup) {
         line = format!("{start}{lookup}...");
     }
-    // In a container, localhost is also ::1, and a container may have no IPv6.
+    // In a container localhost is also ::1, which gives this error if it has no IPv6.
     line = line.replace("Cannot assign requested address", "Connection refused");
-    // Since when, in `ps`.
+    // `ps` adds the time.
     if let Some((service, status)) = line.split_once(": Up ") {
         let health = status.find(" (").map_or("", |at| &status[at..]);
         line = format!("{service}: Up{health}");
@@ -227,7 +227,7 @@ fn shape(line: &str) -> String {
     if let Some((start, _)) = line.split_once("Exited (0) ") {
         line = format!("{start}Exited (0)");
     }
-    // What redis-cli adds in a terminal.
+    // redis-cli adds these in a terminal.
     for (added, kept) in [("1) \"", "\""), ("2) ", ""), ("(integer) ", ""), ("(error) ", "")] {
         if let Some(rest) = line.strip_prefix(added) {
             line = format!("{kept}{rest}");

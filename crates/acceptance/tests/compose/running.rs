@@ -19,7 +19,7 @@ fn all_files_are_valid() {
     for files in [PLAIN, WITH_ACL, CLUSTER] {
         let stack = Stack::new(files);
         let config = stack.compose(&["config", "--quiet"]).output().unwrap();
-        // Of what it understands but does not like, Compose says so and succeeds.
+        // Compose prints a warning about a questionable key, and succeeds.
         assert_eq!(String::from_utf8_lossy(&config.stderr), "");
         assert!(config.status.success());
     }
@@ -37,7 +37,7 @@ fn both_subscribers_receive() {
     let pattern_subscriber = stack.output("pattern-subscriber");
     pattern_subscriber.shows("Pattern Subscriber: Subscribed to all channels matching 'news:*'");
     pattern_subscriber.shows("Subscribed to pattern 'news:*'");
-    // Sports and politics take turns; the first may have been published before.
+    // Sports and politics take turns. The subscriber may have missed the first.
     let lines = [pattern_subscriber.line(), pattern_subscriber.line()];
     for channel in ["news:sports", "news:politics"] {
         let matched = format!("Pattern 'news:*' matched channel '{channel}': ");
@@ -47,7 +47,7 @@ fn both_subscribers_receive() {
     assert_eq!(publish(&stack, "news:weather", "Rain"), "Published: Rain (1 receiver)");
     comes(&pattern_subscriber, "Pattern 'news:*' matched channel 'news:weather': Rain");
 
-    // A terminal of this machine joins in, as by `cargo run -p subscriber`.
+    // A subscriber outside of Docker, as with `cargo run -p subscriber`.
     let url = format!("redis://localhost:{}", stack.port());
     let outside = Terminal::start_command(service_command("subscriber").env("REDIS_URL", url));
     comes(&outside, "Subscribed successfully to 'notifications'.");
@@ -90,13 +90,13 @@ fn all_receive_again_after_redis_was_killed() {
         output.logs("connected again to Redis at redis:6379");
     }
 
-    // The publishers go on by themselves,
+    // The publishers publish again by themselves,
     for (service, published) in [("publisher", "Published: "), ("news-publisher", "Published to ")]
     {
         let line = stack.output_from_now(service).line();
         assert!(line.starts_with(published), "{line}");
     }
-    // and the subscribers receive what is certainly none of the messages from before.
+    // and the subscribers receive messages that were certainly published after the outage.
     let [_, _, subscriber, pattern_subscriber] = &outputs;
     assert_eq!(publish(&stack, "notifications", "Back"), "Published: Back (1 receiver)");
     comes(subscriber, "Received on channel 'notifications': Back");
@@ -114,7 +114,7 @@ fn stop_ends_all_services_within_2_seconds() {
 
     let start = Instant::now();
     let mut stop = stack.compose(&["stop"]).stderr(Stdio::null()).spawn().unwrap();
-    // Their exit codes, when all of them have ended. 137 would be a kill after ten seconds.
+    // `wait` prints the exit codes. 137 would be a kill after ten seconds.
     let codes = docker(&["wait", &containers[0], &containers[1], &containers[2], &containers[3]]);
     let elapsed = start.elapsed();
     assert!(stop.wait().unwrap().success());
@@ -128,7 +128,7 @@ fn stop_ends_all_services_within_2_seconds() {
 
 fn down_leaves_nothing() {
     let stack = Stack::up(PLAIN);
-    // Five containers and a network: Redis keeps nothing, so there is no volume.
+    // Five containers and a network. Redis stores nothing, so it has no volume.
     assert_eq!(stack.parts().len(), 6, "{:#?}", stack.parts());
     for service in ["redis"].iter().chain(&SERVICES) {
         let mounts = &stack.inspect(service)["Mounts"];
@@ -138,7 +138,7 @@ fn down_leaves_nothing() {
     assert_eq!(stack.parts(), [""; 0]);
 }
 
-/// Publishes one message, by a publisher of its own, and returns what that says about it.
+/// Publishes one message by a further publisher, and returns its line about it.
 #[track_caller]
 fn publish(stack: &Stack, channel: &str, message: &str) -> String {
     let publisher = ["publisher", channel, "--message", message, "--count", "1"];

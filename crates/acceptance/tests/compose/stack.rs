@@ -1,4 +1,4 @@
-//! A Compose project of the test's own, taken down when it is dropped.
+//! A Compose project for one test, removed when dropped.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -21,12 +21,12 @@ pub(crate) const SERVICES: [&str; 4] =
 /// The image that the services share.
 pub(crate) const IMAGE: &str = "redis-pubsub";
 
-/// What it is made of, and Redis.
+/// The images that it is built from, and Redis.
 const PUBLIC_IMAGES: [&str; 3] =
     ["redis:8-alpine", "rust:1.95-slim-bookworm", "gcr.io/distroless/cc-debian12:nonroot"];
 
-/// What these tests need and do not find. Images that are not there are fetched only where the
-/// tests are required: elsewhere a `cargo test` that downloads a gigabyte would surprise.
+/// Names what these tests need and the machine lacks. A missing image counts unless the tests are
+/// `required`: an ordinary `cargo test` must not download a gigabyte.
 pub(crate) fn missing(required: bool) -> Option<String> {
     let works = |arguments: &[&str]| {
         let output = Command::new("docker").args(arguments).output();
@@ -48,7 +48,7 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// A project of which nothing is there yet.
+    /// A project without containers.
     pub(crate) fn new(files: &'static [&'static str]) -> Stack {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -70,7 +70,7 @@ impl Stack {
         stack
     }
 
-    /// A project of which only the image is there.
+    /// A project without containers, whose image is built.
     #[track_caller]
     pub(crate) fn built(files: &'static [&'static str]) -> Stack {
         static IMAGE_IS_BUILT: OnceLock<()> = OnceLock::new();
@@ -99,12 +99,12 @@ impl Stack {
         for file in files {
             command.args(["--file", file]);
         }
-        // Any free port: 6379 may be taken, and the tests run beside each other.
+        // Any free port: 6379 may be taken, and several tests run at the same time.
         command.args(arguments).env("REDIS_PORT", "0").stdin(Stdio::null());
         command
     }
 
-    /// Runs a service once more, with arguments of its own: `docker compose run`.
+    /// Runs a further container of a service, with other arguments: `docker compose run`.
     pub(crate) fn run(&self, arguments: &[&str]) -> Terminal {
         Terminal::start_command(self.compose(&["run", "--rm", "--no-TTY"]).args(arguments))
     }
@@ -123,13 +123,13 @@ impl Stack {
         container.clone()
     }
 
-    /// What the only container of a service has printed, from its start on, and what it prints.
+    /// Follows the output of the only container of a service, from its start.
     #[track_caller]
     pub(crate) fn output(&self, service: &str) -> Terminal {
         follow(&self.container(service))
     }
 
-    /// The same without what it has printed until now.
+    /// Follows its output from now on.
     #[track_caller]
     pub(crate) fn output_from_now(&self, service: &str) -> Terminal {
         let container = self.container(service);
@@ -138,7 +138,7 @@ impl Stack {
         )
     }
 
-    /// What the engine knows of the container.
+    /// The output of `docker inspect` about the container.
     #[track_caller]
     pub(crate) fn inspect(&self, service: &str) -> Value {
         let json = docker(&["inspect", &self.container(service)]);
@@ -152,7 +152,7 @@ impl Stack {
         address.trim().strip_prefix("127.0.0.1:").unwrap().parse().unwrap()
     }
 
-    /// What there is of this project: containers, networks, volumes.
+    /// The containers, networks and volumes of this project.
     #[track_caller]
     pub(crate) fn parts(&self) -> Vec<String> {
         let label = format!("label=com.docker.compose.project={}", self.project);
@@ -168,7 +168,7 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         let mut down = self.compose(&["down", "--volumes", "--remove-orphans", "--timeout", "2"]);
-        // A panic here, while another one is under way, would end all tests at once.
+        // No panic: a second one while a test fails would abort all tests.
         match down.output() {
             Ok(output) if output.status.success() => {}
             problem => eprintln!("{} is still there: {problem:?}", self.project),
@@ -176,12 +176,12 @@ impl Drop for Stack {
     }
 }
 
-/// What a container has printed, and what it prints.
+/// Follows the output of a container, from its start.
 pub(crate) fn follow(container: &str) -> Terminal {
     Terminal::start_command(Command::new("docker").args(["logs", "--follow", container]))
 }
 
-/// Reads on until this line comes.
+/// Reads lines until this one.
 #[track_caller]
 pub(crate) fn comes(terminal: &Terminal, line: &str) {
     let deadline = Instant::now() + PATIENCE;
@@ -195,13 +195,13 @@ pub(crate) fn comes(terminal: &Terminal, line: &str) {
     }
 }
 
-/// What `docker` prints, given these arguments.
+/// The output of `docker`, which must succeed.
 #[track_caller]
 pub(crate) fn docker(arguments: &[&str]) -> String {
     done(Command::new("docker").args(arguments))
 }
 
-/// What a command prints that must succeed.
+/// The output of a command that must succeed.
 #[track_caller]
 pub(crate) fn done(command: &mut Command) -> String {
     let output = command.output().unwrap();

@@ -17,7 +17,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("the_quotes_are_in_the_files", the_quotes_are_in_the_files),
 ];
 
-/// Step 5 says again, in another way, what step 4 has said.
+/// Without step 5, which repeats step 4 in another form.
 const STEPS: [&str; 5] = ["step-1.yml", "step-2.yml", "step-3.yml", "step-4.yml", "step-6.yml"];
 
 /// The fragments of the page, as a reader saves them.
@@ -48,7 +48,7 @@ impl Fragments {
     }
 }
 
-/// What Compose has read, without the blocks that only anchors use.
+/// The configuration as Compose reads it, without the blocks that only anchors use.
 fn parsed(config: &str) -> Value {
     let mut config: Value = serde_json::from_str(config).unwrap();
     config.as_object_mut().unwrap().retain(|key, _| !key.starts_with("x-"));
@@ -83,7 +83,7 @@ fn the_quotes_are_in_the_files() {
 
     let (_, block) = page.split_once("```dockerfile shortened\n").unwrap();
     let (block, _) = block.split_once("```").unwrap();
-    // The page leaves out what else RUN does.
+    // The page leaves out the other commands of RUN.
     is_quoted(&block.replace("RUN ", ""), &read("Dockerfile"), "Dockerfile");
 }
 

@@ -1,4 +1,4 @@
-//! Several addresses: what one of them can't do, another does.
+//! Several addresses: if one does not work, the services use another.
 
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use local_redis::{Leashed, Server};
 
 use crate::events::Events;
-use crate::first_connect::says;
+use crate::first_connect::prints_error;
 use acceptance::{
     Terminal, Test, eventually, publish, redis, redis_with, replica_of, service_command, told,
 };
@@ -25,7 +25,7 @@ fn publisher(urls: &str, options: &str) -> Terminal {
     Terminal::start_command(command.env("REDIS_URL", urls).args(options.split(' ')))
 }
 
-/// And back again: the turn goes round.
+/// To the second address, and from there to the first again.
 fn the_subscriber_moves() {
     let (mut one, mut other) = (redis(), redis());
     let mut command = service_command("subscriber");
@@ -45,7 +45,7 @@ fn the_subscriber_moves() {
     events.end();
 }
 
-/// A subscriber may have it: what is published on the primary arrives there too.
+/// A subscriber may use a replica: it gets the messages that are published on the primary.
 fn the_publisher_passes_over_a_replica() {
     let primary = redis();
     let replica = replica_of(&primary);
@@ -67,7 +67,7 @@ fn the_publisher_follows_the_primary() {
     let publisher = publisher(&urls, "--interval 0s --forever");
     publisher.line();
     primary.kill().unwrap();
-    // Until somebody makes it a primary it is of no use.
+    // The publisher needs a primary, so it waits until the replica is promoted.
     publisher.logs("cannot connect again yet: none of 2 addresses: ");
     told(&replica, "REPLICAOF NO ONE");
     publisher.logs(&format!("connected again to Redis at 127.0.0.1:{}", replica.port()));
@@ -78,14 +78,15 @@ fn a_replica_alone_is_refused() {
     let primary = redis();
     let replica = replica_of(&primary);
     let ended = publisher(&replica.url(), "--count 1").end().with(1);
-    says(&ended, &format!("Redis at 127.0.0.1:{} is a replica", replica.port()));
+    prints_error(&ended, &format!("Redis at 127.0.0.1:{} is a replica", replica.port()));
 }
 
 fn a_sentinel_is_refused() {
-    // It says nothing of "ready", so it gets the port of a server that is gone.
+    // Not by `redis_with`, which waits for the word "ready": a Sentinel does not print it. It gets
+    // the port of a server that has ended.
     let mut redis = redis();
     redis.kill().unwrap();
-    // It wants to keep what it knows in a file, which must be its first argument.
+    // A Sentinel writes its state into a configuration file, which must be its first argument.
     let file = std::env::temp_dir().join(format!("sentinel-{}.conf", std::process::id()));
     std::fs::write(&file, format!("port {}\nbind 127.0.0.1\n", redis.port())).unwrap();
     let mut command = Command::new(Server::real().unwrap().name());
@@ -94,12 +95,12 @@ fn a_sentinel_is_refused() {
     eventually("it answers", || TcpStream::connect(("127.0.0.1", redis.port())).is_ok());
     for service in ["publisher", "subscriber"] {
         let ended = Terminal::run(&redis, service).end().with(1);
-        says(&ended, &format!("127.0.0.1:{} is a Sentinel", redis.port()));
+        prints_error(&ended, &format!("127.0.0.1:{} is a Sentinel", redis.port()));
     }
     std::fs::remove_file(&file).unwrap();
 }
 
-/// Each is said, in one line.
+/// One line names the error of each address.
 fn none_of_them_answers() {
     let with_password = redis_with(&["--requirepass", "s3cret"]);
     let mut down = redis();
@@ -107,7 +108,7 @@ fn none_of_them_answers() {
     let urls = format!("{},{}", down.url(), with_password.url());
     let ended = publisher(&urls, "--count 1").end().with(1);
     let said = format!("none of 2 addresses: no Redis at 127.0.0.1:{}: ", down.port());
-    says(&ended, &said);
+    prints_error(&ended, &said);
     let also = format!("; Redis at 127.0.0.1:{} refused the connection", with_password.port());
     assert!(ended.stderr[0].contains(&also), "{ended:#?}");
 }

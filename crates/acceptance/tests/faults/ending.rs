@@ -1,4 +1,4 @@
-//! Ctrl+C and SIGTERM end a service within a second, whatever it is in the middle of.
+//! Ctrl+C and SIGTERM end a service within a second, whatever it is doing.
 
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -18,7 +18,7 @@ pub(crate) const FAULTS: &[Test] = &[
     ("ending::redis_hanging_at_the_first_connect", redis_hanging_at_the_first_connect),
 ];
 
-/// These need the machine for themselves.
+/// These run alone.
 pub(crate) const FLOODS: &[Test] =
     &[("ending::in_a_flood", in_a_flood), ("ending::stdout_blocked", stdout_blocked)];
 
@@ -26,16 +26,16 @@ const SIGNALS: [Signal; 2] = [Signal::INT, Signal::TERM];
 const SERVICES: [&str; 3] =
     ["subscriber", "pattern-subscriber notifications", "publisher --forever --interval 100ms"];
 
-/// It ends within a second, with 0, and says goodbye.
+/// The service ends within a second, with 0, and prints its goodbye.
 #[track_caller]
 fn ends(mut service: Terminal, signal: Signal) {
     let start = Instant::now();
     service.signal(signal);
     let ended = service.end().with(0);
     assert!(start.elapsed() < Duration::from_secs(1), "after {:?}: {ended:#?}", start.elapsed());
-    // In a flood, messages that had arrived already come after it.
-    let farewell = ended.stdout.iter().any(|line| line.ends_with("shutting down."));
-    assert!(farewell, "no farewell; {:?}, {:#?}", ended.stdout.last(), ended.stderr);
+    // In a flood, lines of messages that had arrived already follow the goodbye.
+    let goodbye = ended.stdout.iter().any(|line| line.ends_with("shutting down."));
+    assert!(goodbye, "no goodbye; {:?}, {:#?}", ended.stdout.last(), ended.stderr);
 }
 
 fn each_service_and_signal(redis: &LocalRedis) -> Vec<(Terminal, Signal)> {
@@ -115,7 +115,7 @@ fn in_a_flood() {
     }
 }
 
-/// Nobody reads what it prints, and the pipe is full.
+/// Nobody reads stdout, and the pipe is full.
 fn stdout_blocked() {
     let redis = redis();
     for line in ["subscriber", "publisher --forever --interval 0s"] {
@@ -126,7 +126,7 @@ fn stdout_blocked() {
             let mut service = Leashed::spawn(&mut command).unwrap();
             if words[0] == "subscriber" {
                 eventually("it subscribes", || subscribers(&redis, "notifications") == 1);
-                // Enough for pipe and output; a flood is another matter.
+                // 5,000 messages fill the pipe, and fit into the inbox.
                 flood(&redis, 5);
             } else {
                 await_silence(&redis);
@@ -140,7 +140,7 @@ fn stdout_blocked() {
     }
 }
 
-/// Waits until a publisher has published, and does not any more.
+/// Waits until a publisher has published, and then stopped.
 fn await_silence(redis: &LocalRedis) {
     let mut last = 0;
     eventually("it publishes, and then stops", || {

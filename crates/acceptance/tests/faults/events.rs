@@ -12,13 +12,13 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Of a subscriber to 'notifications' that Redis has confirmed.
+    /// Starts `subscriber --json` on 'notifications', and waits for its confirmation.
     pub(crate) fn of_subscriber(url: &str) -> Events {
         let mut command = service_command("subscriber");
         Events::of(command.env("REDIS_URL", url).arg("--json"))
     }
 
-    /// Of this command, whose subscription Redis has confirmed.
+    /// Starts this command, and waits for its first confirmation.
     pub(crate) fn of(command: &mut Command) -> Events {
         let mut events = Events { terminal: Terminal::start_command(command) };
         events.subscribed();
@@ -41,7 +41,8 @@ impl Events {
         assert_eq!(self.next(), json!({ "type": "disconnected", "reason": reason }));
     }
 
-    /// Redis does not allow this channel any more. (Its sentence differs between versions.)
+    /// The next event says that Redis forbids this channel. (Redis's sentence differs between
+    /// versions.)
     #[track_caller]
     pub(crate) fn refused(&mut self, channel: &str) {
         let event = self.next();
@@ -52,7 +53,7 @@ impl Events {
         assert_eq!(event, expected);
     }
 
-    /// How long the connection was gone, and after how many attempts it was back.
+    /// The next event is `reconnected`. Returns the length of the gap and the number of attempts.
     #[track_caller]
     pub(crate) fn reconnected(&mut self) -> (Duration, u64) {
         let event = self.next();
@@ -74,13 +75,12 @@ impl Events {
         assert_eq!((&event["type"], &event["data"]), (&"message".into(), &payload.into()));
     }
 
-    /// Nothing has come but what was looked at: Ctrl+C is followed by the farewell alone.
+    /// Presses Ctrl+C. The only line left is the goodbye, so the test has read all other events.
     #[track_caller]
     pub(crate) fn end(self) -> Ended {
         let ended = self.terminal.ctrl_c().with(0);
-        let farewell =
-            r#"{"type":"unsubscribe","pattern":null,"channel":"notifications","data":0}"#;
-        assert_eq!(ended.stdout, [farewell]);
+        let goodbye = r#"{"type":"unsubscribe","pattern":null,"channel":"notifications","data":0}"#;
+        assert_eq!(ended.stdout, [goodbye]);
         ended
     }
 }

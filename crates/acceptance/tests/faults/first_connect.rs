@@ -1,4 +1,5 @@
-//! The first connect: to something that is no Redis, or to nothing. One clear line, at once.
+//! The first connect finds no Redis, or another kind of server. The service ends at once, with one
+//! clear line.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -21,7 +22,7 @@ pub(crate) const FAULTS: &[Test] = &[
     ("first_connect::wrong_or_no_password", wrong_or_no_password),
 ];
 
-/// Something that listens and does this with each connection.
+/// A server that is no Redis: it does this with each connection.
 fn stranger(with_each: fn(TcpStream)) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -33,7 +34,7 @@ fn stranger(with_each: fn(TcpStream)) -> SocketAddr {
     address
 }
 
-/// Waits for what the client says first, then says this and nothing more.
+/// Reads the client's first packet, sends this answer, and then nothing more.
 fn answer(mut stream: TcpStream, answer: &[u8]) {
     let _ = stream.read(&mut [0; 1024]);
     // The client may have gone.
@@ -41,7 +42,7 @@ fn answer(mut stream: TcpStream, answer: &[u8]) {
     hold(stream);
 }
 
-/// Says this again and again, whatever the client says.
+/// Sends this answer to each packet of the client.
 fn answer_each(mut stream: TcpStream, answer: &[u8]) {
     while stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {
         let _ = stream.write_all(answer);
@@ -53,9 +54,9 @@ fn hold(mut stream: TcpStream) {
     while stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {}
 }
 
-/// Each service says this as its first line, perhaps a hint as its second, and ends with 1.
+/// Each service prints this error, perhaps with a hint on a second line, and ends with 1.
 #[track_caller]
-fn all_say(address: impl std::fmt::Display, error: &str) {
+fn all_print(address: impl std::fmt::Display, error: &str) {
     let start = Instant::now();
     let services = ["publisher", "subscriber", "pattern-subscriber"].map(|service| {
         let mut command = service_command(service);
@@ -65,14 +66,15 @@ fn all_say(address: impl std::fmt::Display, error: &str) {
     for service in services {
         let ended = service.end().with(1);
         assert!(start.elapsed() < Duration::from_secs(3), "after {:?}", start.elapsed());
-        says(&ended, error);
+        prints_error(&ended, error);
     }
 }
 
+/// The service printed nothing but this error, and perhaps a hint. The password is in neither.
 #[track_caller]
-pub(crate) fn says(ended: &Ended, error: &str) {
+pub(crate) fn prints_error(ended: &Ended, error: &str) {
     assert_eq!(ended.stdout, [""; 0]);
-    let first = ended.stderr.first().expect("it says nothing");
+    let first = ended.stderr.first().expect("stderr is empty");
     assert!(first.starts_with(&format!("error: {error}")), "{ended:#?}");
     let hint = ended.stderr.get(1).is_none_or(|line| line.starts_with("  hint: "));
     assert!(hint && ended.stderr.len() <= 2, "{ended:#?}");
@@ -83,14 +85,14 @@ fn speaks_http() {
     let address = stranger(|stream| {
         answer(stream, b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n<html>\r\n");
     });
-    all_say(address, &format!("{address} does not speak Redis's protocol RESP3"));
+    all_print(address, &format!("{address} does not speak Redis's protocol RESP3"));
 }
 
 fn closes_at_once() {
     let before_it_reads = stranger(drop);
     let after_reading = stranger(|mut stream| drop(stream.read(&mut [0; 1024])));
     for address in [before_it_reads, after_reading] {
-        all_say(address, &format!("no Redis at {address}: it closed the connection at once"));
+        all_print(address, &format!("no Redis at {address}: it closed the connection at once"));
     }
 }
 
@@ -99,20 +101,20 @@ fn garbage() {
     let alert = stranger(|stream| answer(stream, b"\x15\x03\x01\0\x02\x02\x16"));
     let nested = stranger(|stream| answer(stream, &b"*1\r\n".repeat(10_000)));
     let wrong_length = stranger(|stream| answer(stream, b"*x\r\n"));
-    // What the redis crate takes for a login.
+    // The redis crate reads these two answers as a successful login.
     let nothing = stranger(|stream| answer_each(stream, b"$-1\r\n"));
     let polite = stranger(|stream| answer_each(stream, b"+OK\r\n"));
     for address in [words, alert, nested, wrong_length, nothing, polite] {
-        all_say(address, &format!("{address} does not speak Redis's protocol RESP3"));
+        all_print(address, &format!("{address} does not speak Redis's protocol RESP3"));
     }
 }
 
 fn never_answers() {
     let address = stranger(hold);
-    all_say(address, &format!("no Redis at {address}: no answer within 2s"));
+    all_print(address, &format!("no Redis at {address}: no answer within 2s"));
 }
 
-/// What is announced must not be believed: memory for it would be the end of the process.
+/// The service must not reserve memory for an announced length: it would run out of memory.
 fn no_end_of_an_answer() {
     let long = stranger(|stream| answer(stream, b"$9223372036854775807\r\nx"));
     let many = stranger(|stream| answer(stream, b"*9223372036854775807\r\n:1\r\n"));
@@ -127,13 +129,13 @@ fn no_end_of_an_answer() {
         (many, "it announced a list of more than 1,000,000 values"),
         (map, "it announced a list of more than 1,000,000 values"),
     ] {
-        all_say(address, &not_resp3(address, reason));
+        all_print(address, &not_resp3(address, reason));
     }
-    all_say(no_line_end, &format!("no Redis at {no_line_end}: no answer within 2s"));
+    all_print(no_line_end, &format!("no Redis at {no_line_end}: no answer within 2s"));
 }
 
-/// As a firewall that drops packets does. The queue of a listener that accepts nobody is full
-/// after a while, and then the system drops the SYN of whoever comes next.
+/// Like a firewall that drops packets. This listener never accepts a connection, so its queue fills
+/// up, and the system drops the SYN of every further client.
 fn swallows_the_first_packet() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -142,32 +144,32 @@ fn swallows_the_first_packet() {
         queue.push(stream);
         assert!(queue.len() < 10_000, "the queue has no end");
     }
-    all_say(address, &format!("no Redis at {address}: no answer within 2s"));
+    all_print(address, &format!("no Redis at {address}: no answer within 2s"));
 }
 
 fn no_such_name() {
-    all_say("no-such-host.invalid", "no Redis at no-such-host.invalid:6379: ");
+    all_print("no-such-host.invalid", "no Redis at no-such-host.invalid:6379: ");
 }
 
-/// Redis 5 repeats what it did not understand, the password among it.
+/// Redis 5 repeats the arguments of an unknown command, the password included.
 fn too_old_for_resp3() {
     let address = stranger(|stream| {
         let error = "-ERR unknown command `HELLO`, with args beginning with: \
                      `3`, `AUTH`, `me`, `s3cret`, \r\n";
         answer(stream, error.as_bytes());
     });
-    all_say(address, &not_resp3(address, "it does not know HELLO"));
+    all_print(address, &not_resp3(address, "it does not know HELLO"));
     hints(address, Some("use Redis 6 or later; a proxy in between must pass on HELLO 3"));
 }
 
-/// Redis 6 to an unknown version, or a proxy to this one.
+/// Redis 6 answers so to an unknown version, and a proxy may answer so to version 3.
 fn no_proto() {
     let address = stranger(|stream| answer(stream, b"-NOPROTO unsupported protocol version\r\n"));
-    all_say(address, &not_resp3(address, "it answers NOPROTO to HELLO 3"));
+    all_print(address, &not_resp3(address, "it answers NOPROTO to HELLO 3"));
     hints(address, Some("use Redis 6 or later; a proxy in between must pass on HELLO 3"));
 }
 
-/// TLS is a guess for what begins as no answer of Redis does, and for nothing else.
+/// The hint at TLS appears only if the first byte is none with which Redis begins an answer.
 fn hints_at_tls() {
     const TLS: &str = "is it a Redis behind TLS? Its URL begins with rediss://";
     let alert = stranger(|stream| answer(stream, b"\x15\x03\x01\0\x02\x02\x16"));
@@ -191,17 +193,17 @@ fn hints(address: SocketAddr, hint: Option<&str>) {
     assert_eq!(ended.stderr.get(1), hint.as_ref(), "{ended:#?}");
 }
 
-/// The same of a real one, which has other quotation marks.
+/// A real Redis without HELLO, whose error has other quotation marks.
 fn does_not_know_hello() {
     let redis = redis_with(&["--rename-command", "HELLO", ""]);
     let address = format!("127.0.0.1:{}", redis.port());
-    all_say(&address, &format!("{address} does not speak Redis's protocol RESP3"));
+    all_print(&address, &format!("{address} does not speak Redis's protocol RESP3"));
 }
 
 fn wrong_or_no_password() {
     let redis = redis_with(&["--requirepass", "right"]);
     let address = format!("127.0.0.1:{}", redis.port());
-    all_say(&address, &format!("Redis at {address} refused the connection: WRONGPASS"));
+    all_print(&address, &format!("Redis at {address} refused the connection: WRONGPASS"));
     let ended = Terminal::run(&redis, "subscriber").end().with(1);
-    says(&ended, &format!("Redis at {address} refused the connection: NOAUTH"));
+    prints_error(&ended, &format!("Redis at {address} refused the connection: NOAUTH"));
 }

@@ -1,5 +1,5 @@
-//! What can go wrong, on purpose, beside a real Redis: each fault must be survived, reported and
-//! recovered from.
+//! Causes faults on purpose, beside a real Redis. The services must survive, report and recover
+//! from each.
 //!
 //! ```console
 //! $ cargo test -p acceptance --test faults
@@ -25,20 +25,20 @@ use std::process::ExitCode;
 
 use acceptance::{Need, Test, service_command};
 
-/// Most of the time of these goes into waiting: they run beside each other.
+/// These mostly wait, so they run at the same time, the longest first.
 const BESIDE_OTHERS: &[&[Test]] = &[
+    outages::FAULTS,
+    publishing::FAULTS,
+    hanging::FAULTS,
     access::FAULTS,
     addresses::FAULTS,
     ending::FAULTS,
     first_connect::FAULTS,
-    hanging::FAULTS,
-    outages::FAULTS,
-    publishing::FAULTS,
     reconnecting::FAULTS,
     slow::FAULTS,
     tls::FAULTS,
 ];
-/// These take all that the machine has, and would disturb the others' limits.
+/// These use all cores, so that the others would miss their time limits.
 const ALONE: &[&[Test]] = &[ending::FLOODS, slow::FLOODS];
 
 fn main() -> ExitCode {

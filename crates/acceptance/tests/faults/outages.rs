@@ -1,4 +1,4 @@
-//! Redis goes away and comes back.
+//! Redis ends and is started again.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use crate::events::Events;
 use acceptance::{Terminal, Test, publish, redis, told};
 
 pub(crate) const FAULTS: &[Test] = &[
-    ("outages::killed_and_back_after_a_second", killed_and_back_after_a_second),
+    ("outages::killed_and_started_again_after_a_second", killed_and_started_again),
     ("outages::away_for_longer_than_any_backoff", away_for_longer_than_any_backoff),
     ("outages::restarted_three_times_in_a_row", restarted_three_times_in_a_row),
-    ("outages::thrown_out_twice_in_a_row", thrown_out_twice_in_a_row),
+    ("outages::disconnected_twice_in_a_row", disconnected_twice_in_a_row),
 ];
 
 const CLOSED: &str = "Redis closed the connection";
 
-fn killed_and_back_after_a_second() {
+fn killed_and_started_again() {
     let mut redis = redis();
     let mut events = Events::of_subscriber(&redis.url());
     let patterns = Terminal::run(&redis, "pattern-subscriber");
@@ -22,7 +22,7 @@ fn killed_and_back_after_a_second() {
     patterns.line();
     redis.kill().unwrap();
     events.disconnected(CLOSED);
-    // The fault itself: a server that is away for that long.
+    // The outage itself takes this long.
     std::thread::sleep(Duration::from_secs(1));
     redis.restart().unwrap();
     let (gap, attempts) = events.reconnected();
@@ -45,7 +45,7 @@ fn away_for_longer_than_any_backoff() {
     redis.kill().unwrap();
     events.disconnected(CLOSED);
     events.terminal.logs("lost the connection");
-    // The waits grow for 5 s at most, and are 1 to 2 s from then on.
+    // The delays between attempts grow for 5 s at most; from then on they are 1 to 2 s.
     std::thread::sleep(Duration::from_secs(8));
     redis.restart().unwrap();
     let (gap, attempts) = events.reconnected();
@@ -66,7 +66,7 @@ fn restarted_three_times_in_a_row() {
     for _ in 0..3 {
         redis.restart().unwrap();
     }
-    // Some of the three may fall into one outage; each that was seen is told in full.
+    // Two restarts may fall into one outage. Each outage is reported in full.
     let mut outages = 0;
     loop {
         events.disconnected(CLOSED);
@@ -82,8 +82,8 @@ fn restarted_three_times_in_a_row() {
     events.end();
 }
 
-/// The second fault comes while the delay after the first still counts.
-fn thrown_out_twice_in_a_row() {
+/// The second outage begins before the delay is reset after the first.
+fn disconnected_twice_in_a_row() {
     let redis = redis();
     let mut events = Events::of_subscriber(&redis.url());
     for payload in ["once", "twice"] {

@@ -1,5 +1,5 @@
-//! The publisher while Redis is away: what is not confirmed is said and counted, nothing is sent
-//! twice, the order is kept.
+//! The publisher in an outage: it reports and counts unconfirmed messages, sends none twice, and
+//! keeps their order.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -9,13 +9,14 @@ use local_redis::{LocalRedis, Signal};
 use acceptance::{PATIENCE, Terminal, Test, redis, service_command};
 
 pub(crate) const FAULTS: &[Test] = &[
-    ("publishing::goes_on_through_an_outage", goes_on_through_an_outage),
-    ("publishing::at_full_speed_waits_for_the_reconnect", at_full_speed_waits),
-    ("publishing::says_how_many_after_a_signal", says_how_many_after_a_signal),
     ("publishing::nothing_is_sent_twice_when_redis_wakes_up", nothing_is_sent_twice),
+    ("publishing::continues_after_an_outage", continues_after_an_outage),
+    ("publishing::at_full_speed_waits_for_the_reconnect", at_full_speed_waits),
+    ("publishing::after_a_signal_reports_the_number_lost", after_a_signal_reports_the_number_lost),
 ];
 
-/// A publisher of a numbered message each, as its channels take turns: '0', '1', '2' ...
+/// A publisher that publishes one message on each of the channels '0', '1', '2' ..., which number
+/// the messages.
 fn numbered(redis: &LocalRedis, count: usize, options: &str) -> Terminal {
     let mut command = service_command("publisher");
     command.env("REDIS_URL", redis.url()).args(options.split(' '));
@@ -31,11 +32,11 @@ fn number(line: &str) -> usize {
     line.split('\'').nth(1).and_then(|number| number.parse().ok()).expect(line)
 }
 
-/// All numbers that a client has heard, in the order in which it did.
+/// The numbers that a client has received, in order.
 struct Listener(std::thread::JoinHandle<Vec<usize>>);
 
 impl Listener {
-    /// Listens until the channel 'end', or until Redis is gone.
+    /// Listens until a message on the channel 'end', or until the connection is lost.
     fn start(redis: &LocalRedis) -> Listener {
         let mut connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
         connection.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -44,20 +45,20 @@ impl Listener {
             let mut pubsub = connection.as_pubsub();
             pubsub.psubscribe("*").unwrap();
             ready.send(()).unwrap();
-            let mut heard = Vec::new();
+            let mut received = Vec::new();
             while let Ok(message) = pubsub.get_message() {
                 match message.get_channel_name().parse() {
-                    Ok(number) => heard.push(number),
+                    Ok(number) => received.push(number),
                     Err(_) => break,
                 }
             }
-            heard
+            received
         });
         is_ready.recv().unwrap();
         Listener(listening)
     }
 
-    fn heard(self, redis: &LocalRedis) -> Vec<usize> {
+    fn received(self, redis: &LocalRedis) -> Vec<usize> {
         acceptance::publish(redis, b"end", b"");
         self.0.join().unwrap()
     }
@@ -65,10 +66,10 @@ impl Listener {
 
 #[track_caller]
 fn ascending(numbers: &[usize]) {
-    assert!(numbers.is_sorted_by(|a, b| a < b), "twice or out of order: {numbers:?}");
+    assert!(numbers.is_sorted_by(|a, b| a < b), "repeated or out of order: {numbers:?}");
 }
 
-fn goes_on_through_an_outage() {
+fn continues_after_an_outage() {
     let mut redis = redis();
     let count = 300;
     let publisher = numbered(&redis, count, "--interval 5ms");
@@ -80,7 +81,7 @@ fn goes_on_through_an_outage() {
     redis.restart().unwrap();
     let after = Listener::start(&redis);
     let ended = publisher.end().with(1);
-    let after = after.heard(&redis);
+    let after = after.received(&redis);
 
     published.extend(ended.stdout.iter().map(|line| number(line)));
     let warnings = ended.stderr.iter().filter(|line| line.contains("not confirmed: "));
@@ -88,14 +89,15 @@ fn goes_on_through_an_outage() {
     ascending(&published);
     ascending(&refused);
     let all: BTreeSet<_> = published.iter().chain(&refused).copied().collect();
-    assert_eq!(all.len(), published.len() + refused.len(), "told twice");
+    assert_eq!(all.len(), published.len() + refused.len(), "reported as published and as lost");
     assert_eq!(all, (0..count).collect());
     let last = format!("error: Redis did not confirm {} message", refused.len());
     assert!(ended.stderr.last().unwrap().starts_with(&last), "{ended:#?}");
     ascending(&[before, after].concat());
 }
 
-/// With no interval it neither spins nor throws away what it could still send.
+/// Without an interval the publisher does not spin, and does not give up messages that it could
+/// still send.
 fn at_full_speed_waits() {
     let mut redis = redis();
     let publisher = Terminal::run(&redis, "publisher --interval 0s --forever");
@@ -106,13 +108,13 @@ fn at_full_speed_waits() {
     redis.restart().unwrap();
     publisher.logs("connected again");
     let ended = publisher.ctrl_c().with(0);
-    // No more than were on their way when Redis ended, which is 1,024 at most. One more batch of
-    // 512 may go out before it is known.
+    // At most 1,024 messages were on their way when Redis ended. One more batch of 512 may be sent
+    // before the publisher notices.
     let lost = ended.stderr.iter().filter(|line| line.contains("not confirmed: ")).count();
-    assert!(lost <= 1536, "{lost} messages were thrown away");
+    assert!(lost <= 1536, "{lost} messages were given up");
 }
 
-fn says_how_many_after_a_signal() {
+fn after_a_signal_reports_the_number_lost() {
     let mut redis = redis();
     for (interval, signal) in [("0s", Signal::TERM), ("100ms", Signal::INT)] {
         let mut publisher =
@@ -120,7 +122,7 @@ fn says_how_many_after_a_signal() {
         publisher.line();
         publisher.line();
         redis.process().signal(Signal::STOP);
-        // Until nothing comes any more: the next ones are on their way, without an answer.
+        // Long enough that messages are on their way without an answer.
         std::thread::sleep(Duration::from_millis(500));
         let start = Instant::now();
         publisher.signal(signal);
@@ -135,8 +137,8 @@ fn says_how_many_after_a_signal() {
     }
 }
 
-/// A Redis that hung finds what was sent to it meanwhile when it wakes up, and publishes it: so
-/// "not confirmed" may have been published. But once.
+/// A Redis that hung wakes up, and publishes the messages that were sent to it meanwhile. So a
+/// message that was not confirmed may have been published, but once only.
 fn nothing_is_sent_twice() {
     let mut redis = redis();
     let count = 700;
@@ -149,8 +151,8 @@ fn nothing_is_sent_twice() {
     let ended = publisher.end().with(1);
     published.extend(ended.stdout.iter().map(|line| number(line)));
     ascending(&published);
-    let heard = listener.heard(&redis);
-    let once: BTreeSet<_> = heard.iter().copied().collect();
-    assert_eq!(once.len(), heard.len(), "heard twice: {heard:?}");
-    assert!(published.iter().all(|number| once.contains(number)), "confirmed but not heard");
+    let received = listener.received(&redis);
+    let once: BTreeSet<_> = received.iter().copied().collect();
+    assert_eq!(once.len(), received.len(), "received twice: {received:?}");
+    assert!(published.iter().all(|number| once.contains(number)), "confirmed but not received");
 }

@@ -1,4 +1,4 @@
-//! Reconnecting itself: what a reader of the library's events sees, and in which order.
+//! The order of the library's events in a reconnect.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,9 +53,8 @@ async fn next(pubsub: &PubSub) -> Event {
     pubsub.get_message(PATIENCE).await.expect("no event came")
 }
 
-/// The next event that is no message; the messages before it must be numbers, each larger than
-/// the one before.
-async fn next_but_messages(pubsub: &PubSub, last: &mut Option<u64>) -> Event {
+/// Returns the next event that is not a message. The messages before it must be increasing numbers.
+async fn next_after_messages(pubsub: &PubSub, last: &mut Option<u64>) -> Event {
     loop {
         match next(pubsub).await {
             Event::Message { payload, .. } => {
@@ -72,7 +71,7 @@ fn subscribe(channel: &str, count: u64) -> Event {
     Event::Subscribe { channel: channel.into(), count }
 }
 
-/// Disconnected, reconnected, every confirmation, messages: with messages coming all the time.
+/// Disconnected, reconnected, every confirmation, messages: while a publisher never stops.
 fn order() {
     run(async {
         let redis = redis();
@@ -84,12 +83,12 @@ fn order() {
         let numbers = Numbers::start(&redis);
         let mut last = None;
         for _ in 0..5 {
-            // Some messages first, so that there is something that could come too late.
+            // Messages are in the inbox before the cut: none of them may follow its event.
             for _ in 0..10 {
                 assert!(matches!(next(&pubsub).await, Event::Message { .. }));
             }
             told(&redis, "CLIENT KILL TYPE pubsub");
-            let event = next_but_messages(&pubsub, &mut last).await;
+            let event = next_after_messages(&pubsub, &mut last).await;
             assert!(matches!(event, Event::Disconnected { .. }), "{event:?}");
             let event = next(&pubsub).await;
             assert!(matches!(event, Event::Reconnected { .. }), "{event:?}");

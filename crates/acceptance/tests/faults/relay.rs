@@ -1,6 +1,6 @@
-//! A network between the services and Redis, which can go silent without a word: packets are
-//! neither delivered nor refused. (A connection that is closed is the lesser fault: the system
-//! says so.) When the network is back, TCP delivers late what was held: so does this.
+//! A network between the services and Redis that can drop packets without an error. (A closed
+//! connection is easier to notice, because the system reports it.) When a real network recovers, TCP
+//! sends the held bytes again; the relay does the same.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -22,7 +22,7 @@ struct Network {
 struct State {
     silent: bool,
     connections: usize,
-    /// Connections before this one stay silent when the others are back.
+    /// Connections with a lower number stay silent after the network has recovered.
     left_behind: usize,
     /// In each direction of each connection; 0 is as fast as it goes.
     bytes_per_second: usize,
@@ -38,7 +38,7 @@ impl Relay {
             let network = network.clone();
             move || {
                 for client in listener.incoming() {
-                    // Redis may be down: then the client sees a closed connection.
+                    // If Redis is down, the client sees a closed connection.
                     if let Ok(server) = TcpStream::connect(("127.0.0.1", redis)) {
                         network.join(client.unwrap(), server);
                     }
@@ -52,7 +52,7 @@ impl Relay {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// From now on so much passes.
+    /// From now on each direction of a connection is this slow.
     pub(crate) fn limit(&self, bytes_per_second: usize) {
         self.network.change(|state| state.bytes_per_second = bytes_per_second);
     }
@@ -62,7 +62,7 @@ impl Relay {
         self.network.change(|state| state.silent = true);
     }
 
-    /// Connections that are made from now on work again; those before stay as they are.
+    /// New connections work from now on. Existing ones stay silent.
     pub(crate) fn recover_for_new_connections(&self) {
         self.network.change(|state| {
             state.silent = false;
@@ -70,7 +70,7 @@ impl Relay {
         });
     }
 
-    /// What was held of the old connections arrives after all.
+    /// Delivers the held bytes of the existing connections.
     pub(crate) fn deliver_late(&self) {
         self.network.change(|state| state.left_behind = 0);
     }
@@ -96,7 +96,7 @@ impl Network {
         }
     }
 
-    /// Carries bytes, and at last the end of the connection, in one direction.
+    /// Copies one direction of a connection, then closes it.
     fn carry(&self, number: usize, mut from: TcpStream, mut to: TcpStream) {
         let mut packet = vec![0; 64 * 1024];
         loop {

@@ -1,4 +1,5 @@
-//! More messages than a subscriber can read: bounded memory, and everything accounted for.
+//! More messages than a subscriber can print: its memory is bounded, and each message is received
+//! or counted.
 
 use std::io::{BufRead, BufReader};
 use std::process::{ChildStdout, Stdio};
@@ -14,7 +15,7 @@ use acceptance::{
     service_command, subscribers,
 };
 
-/// These need the machine for themselves.
+/// These run alone.
 pub(crate) const FLOODS: &[Test] = &[
     ("slow::small_messages_and_nobody_reads", small_messages_and_nobody_reads),
     ("slow::large_messages_and_nobody_reads", large_messages_and_nobody_reads),
@@ -43,7 +44,7 @@ impl Blocked {
         Blocked { process, stdout }
     }
 
-    /// The most memory that it ever had is less than this. Only Linux tells.
+    /// Asserts that its memory was always below this. Only Linux keeps the peak.
     #[track_caller]
     fn never_had(&self, limit: u64) {
         if !cfg!(target_os = "linux") {
@@ -58,14 +59,14 @@ impl Blocked {
         assert!(peak < limit, "{} MiB", peak / MIB);
     }
 
-    /// Reads until everything is accounted for.
+    /// Reads events, and counts them, until this is true.
     fn read(&mut self, mut until: impl FnMut(&Account) -> bool) -> Account {
         let mut account = Account::default();
         let mut line = String::new();
         while !until(&account) {
             line.clear();
             assert!(self.stdout.read_line(&mut line).unwrap() > 0, "ended: {account:?}");
-            // Not parsed as JSON, which would take longer than all the rest.
+            // Not parsed as JSON, which would be slower than the rest of the test.
             let rest = line.strip_prefix(r#"{"type":""#).expect(&line);
             match rest.split('"').next().unwrap() {
                 "message" if line.ends_with(END) => account.ended = true,
@@ -87,7 +88,7 @@ struct Account {
     ended: bool,
 }
 
-/// How the line of a message `end` ends.
+/// The end of the line of a message `end`.
 const END: &str = "\"data\":\"end\"}\n";
 
 /// The number in `{"type":"missed","count":123}`.
@@ -95,13 +96,13 @@ fn count(line: &str) -> u64 {
     line.rsplit(':').next().unwrap().trim_end().trim_end_matches('}').parse().unwrap()
 }
 
-/// Publishes batch after batch at full speed, as long as `go_on` says so. Returns how many of the
-/// messages had a receiver.
+/// Publishes batch after batch at full speed while `proceed` returns true. Returns the number of
+/// messages that had a receiver.
 fn publish_while(
     redis: &LocalRedis,
     batch: usize,
     size: usize,
-    mut go_on: impl FnMut(u64, &mut redis::Connection) -> bool,
+    mut proceed: impl FnMut(u64, &mut redis::Connection) -> bool,
 ) -> u64 {
     let mut connection = connection(redis);
     let mut pipe = redis::pipe();
@@ -109,13 +110,13 @@ fn publish_while(
         pipe.cmd("PUBLISH").arg("notifications").arg("x".repeat(size));
     }
     let mut received = 0;
-    while go_on(received, &mut connection) {
+    while proceed(received, &mut connection) {
         received += pipe.query::<Vec<u64>>(&mut connection).unwrap().iter().sum::<u64>();
     }
     received
 }
 
-/// Waits while Redis holds more than 8 MB for a subscriber: at 32 it would cut it off.
+/// Waits while Redis holds more than 8 MB for a subscriber. At 32 MB it would close the connection.
 fn let_redis_deliver(connection: &mut redis::Connection) {
     eventually("Redis delivers", || {
         let clients: String = ask_on(connection, "CLIENT LIST TYPE pubsub");
@@ -124,13 +125,12 @@ fn let_redis_deliver(connection: &mut redis::Connection) {
     });
 }
 
-/// How often Redis has cut a subscriber off: it had to subscribe again.
+/// The number of times Redis cut a subscriber off, after which it subscribed again.
 fn cuts(redis: &LocalRedis) -> u64 {
     command_stat(redis, "subscribe", "calls") - 1
 }
 
-/// The service reads from Redis all the time, whatever happens to its stdout. So its memory is
-/// what has to be bounded.
+/// A service reads from Redis even while its stdout is blocked, so its memory needs a bound.
 fn nobody_reads(messages: u64, batch: usize, size: usize, at_most: u64) {
     let redis = redis();
     let mut blocked = Blocked::start(&redis);
@@ -145,9 +145,9 @@ fn nobody_reads(messages: u64, batch: usize, size: usize, at_most: u64) {
     blocked.never_had(at_most);
 }
 
-/// Redis cuts off a subscriber that does not keep up: with this limit any, as 16 MiB are published in
-/// one go. No cut may go unreported, but outages without a message between them may be reported as
-/// one.
+/// Redis cuts off a subscriber that does not keep up. With this limit no subscriber does, as each
+/// batch has 16 MiB. Every cut must be reported; outages without a message between them may be
+/// reported as one.
 fn large_messages_as_fast_as_it_goes() {
     let redis = redis_with(&["--client-output-buffer-limit", "pubsub", "8mb", "0", "0"]);
     let mut blocked = Blocked::start(&redis);
@@ -159,7 +159,7 @@ fn large_messages_as_fast_as_it_goes() {
     eventually("it is there again", || subscribers(&redis, "notifications") == 1);
     let mut ends = 0;
     let account = blocked.read(|account| {
-        // One before each line, as there may be no room for it yet.
+        // One `end` before each line, because the inbox may be full when the first ones arrive.
         ends += publish(&redis, b"notifications", b"end");
         account.ended
     });
@@ -170,22 +170,22 @@ fn large_messages_as_fast_as_it_goes() {
     blocked.never_had(96 * MIB);
 }
 
-/// Several times the 65,536 that may wait.
+/// Several times the 65,536 messages that the inbox holds.
 fn small_messages_and_nobody_reads() {
     nobody_reads(400_000, 1000, 100, 64 * MIB);
 }
 
-/// Many times the 32 MiB that may wait.
+/// Many times the 32 MiB that the inbox holds.
 fn large_messages_and_nobody_reads() {
     nobody_reads(500, 4, MIB as usize, 96 * MIB);
 }
 
-/// In a flood the answer to a PING comes late, as it waits in line behind the messages. That is
-/// no reason to give up the connection.
+/// In a flood the answer to a PING is late, because it arrives after the messages before it. The
+/// subscriber must not give up the connection.
 fn a_flood_that_is_read() {
-    /// The first PING goes out after 3 s and has 1 s for its answer.
+    /// Longer than the 3 s before the first PING and the 1 s for its answer.
     const FLOOD: Duration = Duration::from_secs(6);
-    /// How far Redis is ahead of the subscriber, and so how late an answer is.
+    /// How far Redis is ahead of the subscriber, which is how late an answer arrives.
     const AHEAD: Duration = Duration::from_secs(2);
 
     let redis = redis_with(&["--client-output-buffer-limit", "pubsub 0 0 0"]);
@@ -216,7 +216,7 @@ fn a_flood_that_is_read() {
         }
         is_flooding()
     });
-    // In this order, so that the reader knows the number before it waits for one more line.
+    // Stored first, so that the reader knows the number before it waits for the last line.
     sent_in_all.store(sent + 1, Ordering::Relaxed);
     publish(&redis, b"notifications", b"last");
     let (account, _subscriber) = reading.join().unwrap();
@@ -224,13 +224,14 @@ fn a_flood_that_is_read() {
     assert_eq!((account.received + account.missed, account.cut), (sent + 1, 0));
 }
 
-/// What Redis itself throws away nobody can count. But it closes the connection then.
+/// Redis drops the messages that it holds for a slow subscriber, and closes the connection. The
+/// subscriber can't count them, but reports the gap.
 fn cut_off_by_redis_is_reported_as_a_gap() {
     let redis = redis_with(&["--client-output-buffer-limit", "pubsub 1mb 1mb 1"]);
     let mut events = Events::of_subscriber(&redis.url());
-    // A subscriber that does not even read its socket, as on a machine that is asleep.
+    // A stopped process does not read its socket, like one on a machine that sleeps.
     events.terminal.signal(Signal::STOP);
-    // Redis forgets it when it cuts it off.
+    // Until Redis cuts it off.
     let published =
         publish_while(&redis, 100, 10_000, |_, _| subscribers(&redis, "notifications") == 1);
     events.terminal.signal(Signal::CONT);

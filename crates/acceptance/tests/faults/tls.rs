@@ -1,11 +1,11 @@
-//! TLS: whom a service trusts, and what it says about whom it does not.
+//! TLS: which certificates a service trusts, and its errors about the others.
 
 use std::path::{Path, PathBuf};
 
 use local_redis::LocalRedis;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
-use crate::first_connect::says;
+use crate::first_connect::prints_error;
 use acceptance::{Terminal, Test, redis, redis_with, service_command, told};
 
 pub(crate) const FAULTS: &[Test] = &[
@@ -17,7 +17,7 @@ pub(crate) const FAULTS: &[Test] = &[
     ("tls::one_side_only", one_side_only),
 ];
 
-/// A CA, a Redis with a certificate of it, and the files of both.
+/// A Redis with a certificate, the CA that signed it, and the folder of their files.
 struct Secured {
     redis: LocalRedis,
     port: u16,
@@ -41,7 +41,7 @@ impl Secured {
         let ca = file("ca.pem", &ca.pem());
         let certificate = file("redis.pem", &certificate.pem());
         let key = file("redis.key", &key.serialize_pem());
-        // A port that nobody listens on: that of a Redis that has ended again.
+        // A free port: that of a Redis that has ended.
         let port = redis().port();
         let redis = redis_with(&[
             "--tls-port",
@@ -84,7 +84,7 @@ fn right_ca() {
     publisher.line();
     assert!(publisher.line().ends_with("(1 receiver)"));
     assert!(subscriber.line().starts_with("Received on channel 'notifications': "));
-    // A connection that is lost comes back in the same way.
+    // A reconnect uses TLS too.
     told(&secured.redis, "CLIENT KILL TYPE pubsub");
     subscriber.logs("connected again to Redis at localhost");
     subscriber.ctrl_c().with(0);
@@ -96,7 +96,7 @@ fn wrong_ca() {
     std::fs::write(&other, ca("another CA").pem()).unwrap();
     let ended = secured.run("subscriber", "rediss://localhost:PORT", &other).end().with(1);
     let untrusted = "the certificate of localhost:PORT is not to be trusted: UnknownIssuer";
-    says(&ended, &untrusted.replace("PORT", &secured.port.to_string()));
+    prints_error(&ended, &untrusted.replace("PORT", &secured.port.to_string()));
     assert!(ended.stderr[1].contains("SSL_CERT_FILE"), "{ended:#?}");
 }
 
@@ -105,13 +105,13 @@ fn wrong_name() {
     let ended = secured.run("subscriber", "rediss://127.0.0.1:PORT", &secured.ca).end().with(1);
     let untrusted = "the certificate of 127.0.0.1:PORT is not to be trusted: \
                      certificate not valid for name \"127.0.0.1\"";
-    says(&ended, &untrusted.replace("PORT", &secured.port.to_string()));
+    prints_error(&ended, &untrusted.replace("PORT", &secured.port.to_string()));
 }
 
 fn no_certificate_in_the_file() {
     let secured = Secured::start("no-certificate");
     let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    for (name, text, says_why) in [
+    for (name, text, reason) in [
         ("empty.pem", Some(""), "no certificate found"),
         ("garbage.pem", Some("garbage"), "no certificate found"),
         ("damaged.pem", Some(damaged), "1 of the certificates can't be read"),
@@ -123,7 +123,7 @@ fn no_certificate_in_the_file() {
             std::fs::write(&file, text).unwrap();
         }
         let ended = secured.run("subscriber", "rediss://localhost:PORT", &file).end().with(1);
-        says(&ended, &format!("no CA to check the certificate of Redis with: {says_why}"));
+        prints_error(&ended, &format!("no CA to check the certificate of Redis with: {reason}"));
         assert!(ended.stderr[1].contains("SSL_CERT_FILE"), "{ended:#?}");
     }
 }
@@ -132,20 +132,20 @@ fn insecure_is_refused() {
     let secured = Secured::start("insecure");
     let url = "rediss://localhost:PORT/#insecure";
     let ended = secured.run("subscriber", url, &secured.ca).end().with(1);
-    says(&ended, "not a Redis URL (nothing may follow a '#'");
+    prints_error(&ended, "not a Redis URL (nothing may follow a '#'");
 }
 
-/// TLS spoken to a Redis without it, and the other way round.
+/// A service without TLS connects to a port with TLS, and the other way round.
 fn one_side_only() {
     let secured = Secured::start("one-side-only");
     let url = "redis://localhost:PORT";
     let ended = secured.run("subscriber", url, &secured.ca).end().with(1);
     let closed = format!("no Redis at localhost:{}: it closed the connection", secured.port);
-    says(&ended, &closed);
+    prints_error(&ended, &closed);
     assert!(ended.stderr[1].contains("rediss://"), "{ended:#?}");
 
     let port = secured.redis.port();
     let url = format!("rediss://localhost:{port}");
     let ended = secured.run("subscriber", &url, &secured.ca).end().with(1);
-    says(&ended, &format!("no Redis at localhost:{port}: no answer within 2s"));
+    prints_error(&ended, &format!("no Redis at localhost:{port}: no answer within 2s"));
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::Failed;
 
-/// Each Markdown file of the repository. (What `cargo bench` fills in becomes one in docs.)
+/// Each Markdown file of the repository, except the templates in `src`.
 pub(crate) fn files() -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![crate::top()];
@@ -72,7 +72,7 @@ fn links(page: &str) -> Vec<String> {
     links
 }
 
-/// The anchors that a code host makes of the headings.
+/// The anchors of the headings, as a code host makes them.
 fn anchors(page: &str) -> Vec<String> {
     let mut anchors: Vec<String> = Vec::new();
     for heading in text(page).filter(|line| line.starts_with('#')) {

@@ -1,4 +1,4 @@
-//! A project of the reader's own: a temporary folder, in which the real cargo runs.
+//! The reader's own project: a temporary folder, in which the real cargo runs.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::page::File;
 pub(crate) struct Project {
     /// Outside the clone: cargo would take a package inside it for a part of the workspace.
     top: TempDir,
-    /// Where `cd` has brought each terminal.
+    /// The folder of each terminal, after its `cd`.
     folders: HashMap<String, PathBuf>,
 }
 
@@ -30,7 +30,7 @@ impl Project {
         self.folders.insert(terminal.to_owned(), folder);
     }
 
-    /// Writes a file of the page. Its Redis is the section's.
+    /// Writes a file of the page, with the port of the section's Redis.
     pub(crate) fn write(&self, file: &File, port: u16) {
         let path = self.top.path().join(&file.path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -38,16 +38,16 @@ impl Project {
         std::fs::write(path, text.replace(":6379", &format!(":{port}"))).unwrap();
     }
 
-    /// Pins the versions of a new package's dependencies to those of the workspace, which have
-    /// been downloaded.
+    /// Pins the dependencies of a new package to the workspace's versions, which are downloaded
+    /// already.
     pub(crate) fn pin(&self, terminal: &str, package: &str) {
         let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock");
         std::fs::copy(lock, self.folder(terminal).join(package).join("Cargo.lock")).unwrap();
     }
 
-    /// Has this shell's cargo build in a folder that is kept for the next run.
+    /// Makes this shell's cargo build in a folder that is kept for the next run.
     pub(crate) fn prepare(&self, shell: &mut Command, terminal: &str) {
-        // What cargo has told this test about its own package would have dependencies built anew.
+        // With the variables that cargo set for this test, it would rebuild the dependencies.
         for (variable, _) in std::env::vars_os() {
             let name = variable.to_string_lossy();
             if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {

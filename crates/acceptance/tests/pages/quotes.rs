@@ -1,14 +1,14 @@
 //! Code on a page is the code of a file.
 //!
 //! - ```` ```rust file=subscriber/src/main.rs ```` shows the whole file (UPDATE_PAGES=1 writes it).
-//! - ```` ```python part-of=... ```` shows a part of it. A line `...` stands for lines that are
-//!   left out, and the indentation may differ.
+//! - ```` ```python part-of=... ```` shows a part of it. A line `...` replaces lines
+//!   that are left out, and the indentation may differ.
 //! - ```` ```rust save-as=first/src/main.rs ```` and ```` ```yaml step-1.yml ```` are files of the
 //!   reader's own, which other tests compile or run.
 
 use libtest_mimic::Failed;
 
-/// Languages in which a block without a file would go unnoticed when it is wrong.
+/// Languages in which each block must name its file: nothing else would notice a wrong block.
 const LANGUAGES: [&str; 5] = ["rust", "python", "yaml", "dockerfile", "toml"];
 
 pub(crate) fn check(page: &str) -> Result<(), Failed> {

@@ -1,14 +1,14 @@
-//! A section, played as a reader would: each command typed in its terminal, in the order of the
-//! page, by a real shell, beside a private Redis.
+//! Runs a section as a reader would: each command in its terminal, in the order of the page, by a
+//! real shell, beside a private Redis.
 //!
 //! A subscriber keeps running in its terminal. The text says what else to do, in these words:
 //! - `Press Ctrl+C in terminal 1`
-//! - `terminal 1 shows "some text"`: what the reader waits for before going on; with `again` after
-//!   it, for the second line of that text
+//! - `terminal 1 shows "some text"`: wait for a line with this text; with `again` after it, for the
+//!   second such line
 //! - `terminal 1 is back at its prompt`: the program there has ended by itself
 //! - `Press Ctrl+Z in terminal 1`, `type `fg` in terminal 1`
 //!
-//! A section with `cargo new` is about a project of the reader's own. It gets a temporary folder
+//! A section with `cargo new` is about the reader's own project. It gets a temporary folder
 //! (`pages/project.rs`), and its cargo commands are the real ones.
 
 use std::collections::HashMap;
@@ -32,7 +32,7 @@ const BUILD_PATIENCE: Duration = Duration::from_secs(300);
 
 struct Scene {
     printed: Section,
-    /// `None` where the section starts its own.
+    /// `None` if the section starts its own.
     redis: Option<LocalRedis>,
     port: u16,
     running: Vec<Running>,
@@ -54,7 +54,7 @@ struct Running {
 pub(crate) fn run(section: &Section, python: Option<&Path>) -> Section {
     let mut redis = LocalRedis::start().unwrap();
     let port = redis.port();
-    // Where the section starts its own in terminal 0, it gets the port of this one.
+    // If the section starts its own in terminal 0, that gets the port of this one.
     let own = section.has_command("cargo redis");
     if own {
         redis.kill().unwrap();
@@ -97,7 +97,7 @@ impl Scene {
         }
     }
 
-    /// Does what the text says, in its order.
+    /// Follows the instructions in a line of text, in their order.
     fn follow(&mut self, line: &str) {
         let mut clauses = line.split("terminal ");
         let mut before = clauses.next().unwrap_or_default();
@@ -131,7 +131,7 @@ impl Scene {
         let at = self.position(terminal);
         let mut running = self.running.remove(at);
         self.block(running.piece).push("^C".to_owned());
-        // As the terminal does it: to everything that the command line has started.
+        // Like a terminal, to all processes of the command line.
         running.process.leashed().signal(Signal::INT);
         self.end(running);
     }
@@ -220,11 +220,12 @@ impl Scene {
         Running { terminal: terminal.to_owned(), piece, process, lines }
     }
 
-    /// Waits until the program that was started last has said that it is, or why it is not.
+    /// Waits until the program that was started last prints that it is ready, or an error.
     fn wait_until_ready(&mut self) {
         let running = self.running.pop().unwrap();
         loop {
-            let line = running.lines.recv_timeout(self.patience()).expect("it says nothing");
+            let line =
+                running.lines.recv_timeout(self.patience()).expect("the program prints nothing");
             let starts = |start: &&str| line.starts_with(start);
             let ready =
                 ["Subscribed ", "Waiting", "No message", "Published", "greeting: ", r#"{"type":"#]
@@ -242,7 +243,7 @@ impl Scene {
         }
     }
 
-    /// Where somebody else reads its lines, Redis can tell.
+    /// For a program whose output goes to a pipe: Redis counts its subscription.
     fn wait_until_more_are_subscribed_than(&self, before: u64) {
         let start = Instant::now();
         while subscribed(self.redis.as_ref().unwrap()) <= before {
@@ -261,7 +262,7 @@ impl Scene {
         self.block(piece).push(line);
     }
 
-    /// Reads what a program says until it ends.
+    /// Reads the output of a program until it ends.
     fn end(&mut self, mut running: Running) {
         running.process.leashed().wait(self.patience()).expect("the program does not end");
         running.process.hear_all();
@@ -270,8 +271,8 @@ impl Scene {
         }
     }
 
-    /// Ends what still runs, Redis last, so that all that it said before is read. Its goodbye
-    /// does not belong to the section any more.
+    /// Ends the programs that still run, Redis last, and reads their output. Their goodbyes are not
+    /// part of the section.
     fn finish(&mut self) {
         self.running.sort_by_key(|running| running.terminal == "terminal-0");
         for mut running in std::mem::take(&mut self.running) {
@@ -283,7 +284,7 @@ impl Scene {
                 ["Unsubscribing", "Publisher shutting", "Stopped.", r#"{"type":"unsub"#]
                     .iter()
                     .any(|start| line.starts_with(start))
-                    // Where the Ctrl+C has ended the other program of a pipe first.
+                    // When Ctrl+C has ended the other program of a pipe first.
                     || line.contains(" while ending: ")
             };
             let lines = self.block(piece);

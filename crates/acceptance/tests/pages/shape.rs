@@ -1,11 +1,11 @@
-//! What must be the same on the page and in the run, and what may differ.
+//! Compares a page with its run, except for the parts that differ from run to run.
 
 use std::collections::BTreeMap;
 
 use crate::page::{Block, Piece, Section};
 use acceptance::line::shape_of;
 
-/// The section with everything that differs from run to run replaced by what it is.
+/// The section with placeholders for the parts that differ from run to run.
 pub(crate) fn of(section: &Section) -> String {
     let is_about_loss = messages(section).are_lost_on_purpose;
     let shape = section.0.iter().map(|piece| match piece {
@@ -13,7 +13,7 @@ pub(crate) fn of(section: &Section) -> String {
         Piece::Block(block) => {
             let mut block = of_block(block);
             if is_about_loss {
-                // How often a message was tried before the reader went on is a matter of time.
+                // The number of equal lines depends on the pace of the reader.
                 block.lines.dedup();
             }
             Piece::Block(block)
@@ -24,26 +24,29 @@ pub(crate) fn of(section: &Section) -> String {
 
 fn of_block(block: &Block) -> Block {
     let lines = block.lines.iter().map(|line| shape_of(line));
-    // stdout and stderr meet in a terminal in no certain order: the logs are compared apart.
-    let (logs, mut lines): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with("<time>"));
+    // stdout and stderr arrive in a terminal in no certain order, so each is compared by itself.
+    let is_stderr = |line: &String| {
+        ["<time>", "error: ", "  hint: "].iter().any(|start| line.starts_with(start))
+    };
+    let (logs, mut lines): (Vec<_>, Vec<_>) = lines.partition(is_stderr);
     if block.lines.iter().any(|line| line.starts_with("$ cargo demo")) {
-        // Four processes at a time.
+        // Its four processes print in no certain order.
         lines.sort();
     }
-    // A message that matches several patterns comes once for each, in no certain order.
+    // A message that matches several patterns is received once for each, in no certain order.
     let tail = |line: &String| line.split_once(" matched ").map(|(_, tail)| tail.to_owned());
     for same in lines.chunk_by_mut(|line, next| tail(line).is_some() && tail(line) == tail(next)) {
         same.sort();
     }
     lines.extend(logs);
-    // How far a flood is, on a slow machine.
+    // The progress of a flood on a slow machine.
     lines.retain(|line| !(line.contains(" of ") && line.ends_with(" published")));
-    // As often as it takes until the next command is typed.
+    // Printed until the next command is typed.
     lines.dedup_by(|line, last| line == last && line.starts_with("No message yet"));
     Block { terminal: block.terminal.clone(), lines }
 }
 
-/// Programs that do not print each message that they receive, or not as the services do.
+/// Programs that do not print every message, or print it in another form than the services.
 const OWN_LINES: [&str; 4] =
     ["--example exercise_", "--example solution_", "--example silent_loss", "--example leak"];
 
@@ -52,7 +55,7 @@ const OWN_LINES: [&str; 4] =
 pub(crate) struct Messages {
     published: BTreeMap<String, u64>,
     received: BTreeMap<String, u64>,
-    /// An outage, or a reader that is too slow, is what the section is about.
+    /// Whether the section is about an outage or a slow reader.
     pub are_lost_on_purpose: bool,
 }
 
@@ -62,7 +65,7 @@ impl Messages {
     }
 }
 
-/// What one terminal published is what the others received.
+/// Asserts that each published message was received as often as Redis counted receivers.
 #[track_caller]
 pub(crate) fn assert_received_is_published(section: &Section) {
     let Messages { mut published, received, are_lost_on_purpose } = messages(section);

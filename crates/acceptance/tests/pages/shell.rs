@@ -1,6 +1,7 @@
-//! What the commands of the pages are in a test.
+//! The commands of the pages, as a test runs them.
 
-/// The commands of the pages, without cargo between, and on the section's own Redis.
+/// Shell functions that replace the commands of the pages: programs start without cargo, on the
+/// section's own Redis.
 pub(crate) const SHELL: &str = r#"
 cargo() {
   case "$*" in

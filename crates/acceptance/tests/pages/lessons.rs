@@ -1,22 +1,31 @@
 //! The programs of crates/lessons that no page runs.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use acceptance::*;
 use local_redis::LocalRedis;
 use redis::Commands;
+
+pub(crate) const TESTS: [Test; 3] = [
+    ("lessons: the_publisher_publishes_five_messages", the_publisher_publishes_five_messages),
+    (
+        "lessons: the_pattern_subscriber_shows_pattern_and_channel",
+        the_pattern_subscriber_shows_pattern_and_channel,
+    ),
+    (
+        "lessons: the_near_cache_drops_values_that_may_be_old",
+        the_near_cache_drops_values_that_may_be_old,
+    ),
+];
 
 fn example(redis: &LocalRedis, name: &str) -> Terminal {
     Terminal::start_command(example_command(name).env("REDIS_URL", redis.url()))
 }
 
-/// Passes over lines until this one.
+/// Reads lines until this one.
 #[track_caller]
-fn comes_to_show(terminal: &Terminal, line: &str) {
+fn shows_later(terminal: &Terminal, line: &str) {
     while terminal.line() != line {}
 }
 
-#[test]
 fn the_publisher_publishes_five_messages() {
     let redis = LocalRedis::start().unwrap();
     let subscriber = example(&redis, "subscriber");
@@ -32,7 +41,6 @@ fn the_publisher_publishes_five_messages() {
     assert!(publisher.end().with(0).stdout.is_empty());
 }
 
-#[test]
 fn the_pattern_subscriber_shows_pattern_and_channel() {
     let redis = LocalRedis::start().unwrap();
     let subscriber = example(&redis, "pattern_subscriber");
@@ -41,8 +49,7 @@ fn the_pattern_subscriber_shows_pattern_and_channel() {
     subscriber.shows("Pattern 'news:*' matched channel 'news:weather': Rain");
 }
 
-#[test]
-fn the_near_cache_forgets_what_may_be_old() {
+fn the_near_cache_drops_values_that_may_be_old() {
     let mut redis = LocalRedis::start().unwrap();
     let set = |redis: &LocalRedis, value: &str| {
         connection(redis).set::<_, _, ()>("greeting", value).unwrap();
@@ -54,12 +61,12 @@ fn the_near_cache_forgets_what_may_be_old() {
 
     set(&redis, "bonjour");
     publish(&redis, b"changed", b"greeting");
-    comes_to_show(&cache, "greeting: bonjour (from Redis)");
+    shows_later(&cache, "greeting: bonjour (from Redis)");
     cache.shows("greeting: bonjour (from memory)");
 
-    // This change is not announced, but the outage is noticed.
+    // Nobody announces this change, but the cache notices the outage.
     redis.restart().unwrap();
     set(&redis, "ciao");
-    comes_to_show(&cache, "greeting: ciao (from Redis)");
-    comes_to_show(&cache, "greeting: ciao (from memory)");
+    shows_later(&cache, "greeting: ciao (from Redis)");
+    shows_later(&cache, "greeting: ciao (from memory)");
 }
