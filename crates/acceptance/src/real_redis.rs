@@ -39,8 +39,8 @@ pub fn ask_on<Answer: FromRedisValue>(connection: &mut Connection, command: &str
     command.arg(words.collect::<Vec<_>>()).query(connection).unwrap()
 }
 
-/// Sends a command for its effect.
-pub fn told(redis: &LocalRedis, command: &str) {
+/// Sends a command, and ignores the answer.
+pub fn tell(redis: &LocalRedis, command: &str) {
     ask::<Value>(redis, command);
 }
 

@@ -41,10 +41,10 @@ fn run(pace: &[&str]) -> String {
     format!("$ {COMMAND}\n{}", ended.stdout.join("\n"))
 }
 
-/// On a ground of its own, as GitHub's may be light or dark.
+/// Draws its own background, because a page on GitHub may be light or dark.
 fn draw(output: &str) -> String {
-    // The bright half of the palette in place of the other, whose yellow and magenta are hard to
-    // read on a dark ground.
+    // The bright half of the palette: yellow and magenta of the other half are hard to read on a
+    // dark background.
     let mut palette = VGA;
     palette.0.rotate_left(8);
     Term::new()

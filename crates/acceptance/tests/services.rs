@@ -1,4 +1,4 @@
-//! The three services as processes, beside a real server.
+//! The three services as processes, beside a Redis or its stand-in.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -8,7 +8,7 @@ use acceptance::line::RANDOM;
 use acceptance::*;
 use local_redis::{LocalRedis, Signal};
 
-/// The message of a line `Published: message (receivers)`, which must end like this.
+/// The message in a line of the publisher, between this prefix and these receivers.
 #[track_caller]
 fn message<'a>(line: &'a str, prefix: &str, receivers: &str) -> &'a str {
     let message = line.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(receivers));
@@ -142,11 +142,16 @@ fn json_of_patterns_and_of_bytes_that_are_not_utf_8() {
 #[test]
 fn json_of_an_outage() {
     let mut redis = LocalRedis::start().unwrap();
-    for (service, confirmed) in [
-        ("subscriber", r#"{"type":"subscribe","pattern":null,"channel":"notifications","data":1}"#),
+    for (service, confirmed, goodbye) in [
+        (
+            "subscriber",
+            r#"{"type":"subscribe","pattern":null,"channel":"notifications","data":1}"#,
+            r#"{"type":"unsubscribe","pattern":null,"channel":"notifications","data":0}"#,
+        ),
         (
             "pattern-subscriber",
             r#"{"type":"psubscribe","pattern":"news:*","channel":null,"data":1}"#,
+            r#"{"type":"punsubscribe","pattern":"news:*","channel":null,"data":0}"#,
         ),
     ] {
         let service = Terminal::run(&redis, &format!("{service} --json"));
@@ -157,7 +162,7 @@ fn json_of_an_outage() {
         let rest = reconnected.strip_prefix(r#"{"type":"reconnected","gap_ms":"#).unwrap();
         assert!(rest.contains(r#","attempts":"#), "{reconnected}");
         service.shows(confirmed);
-        assert_eq!(service.ctrl_c().with(0).stdout.len(), 1); // that it unsubscribed
+        assert_eq!(service.ctrl_c().with(0).stdout, [goodbye]);
     }
 }
 

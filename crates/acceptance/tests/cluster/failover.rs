@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use local_redis::Signal;
 
-use crate::numbers::{Heard, Numbers};
+use crate::numbers::{Numbers, Received};
 use crate::{CHANNELS, cluster, command, expect, owner, run};
 use acceptance::{Terminal, Test};
 
@@ -32,27 +32,27 @@ fn the_owner_is_killed() {
     let mut cluster = cluster();
     let subscriber = subscriber(&cluster);
     let numbers = Numbers::start(&cluster);
-    let mut heard = Heard::by(&subscriber);
-    heard.until_all_deliver();
+    let mut received = Received::by(&subscriber);
+    received.until_all_deliver();
 
     let owner = owner(&cluster, "a");
     let address = format!("127.0.0.1:{}", cluster.node(owner).port());
     let start = Instant::now();
     cluster.node(owner).kill().unwrap();
-    let disconnected = heard.until_type("disconnected");
+    let disconnected = received.until_type("disconnected");
     assert_eq!(
-        heard.events[disconnected]["reason"],
+        received.events[disconnected]["reason"],
         format!("{address}: Redis closed the connection")
     );
-    let reconnected = heard.until_type("reconnected");
+    let reconnected = received.until_type("reconnected");
     // The other shards delivered meanwhile.
     for channel in ["b", "c"] {
-        assert!(heard.numbers(channel, disconnected, reconnected).len() > 100);
+        assert!(received.numbers(channel, disconnected, reconnected).len() > 100);
     }
     // Only 'a' was subscribed to again.
-    let confirmed = heard.until_type("subscribe");
-    assert_eq!(heard.events[confirmed]["channel"], "a");
-    heard.until_delivers("a");
+    let confirmed = received.until_type("subscribe");
+    assert_eq!(received.events[confirmed]["channel"], "a");
+    received.until_delivers("a");
     let recovered = start.elapsed();
     assert!(recovered < RECOVERED, "after {recovered:?}");
     eprintln!("received again {recovered:?} after the owner was killed");
@@ -60,11 +60,11 @@ fn the_owner_is_killed() {
     // The old owner returns as a replica: the subscriber stays where it is.
     cluster.node(owner).restart().unwrap();
     cluster.is_ok().unwrap();
-    heard.until_all_deliver();
+    received.until_all_deliver();
     let published = numbers.stop();
-    heard.nothing_is_lost_in_silence(&published);
+    received.nothing_is_lost_in_silence(&published);
     assert!(!published.not_confirmed.is_empty());
-    assert_eq!(heard.count("disconnected"), 1);
+    assert_eq!(received.count("disconnected"), 1);
     subscriber.logs("lost the connection to Redis at");
     subscriber.ctrl_c().with(0);
 }
@@ -73,24 +73,24 @@ fn the_owner_hangs() {
     let mut cluster = cluster();
     let subscriber = subscriber(&cluster);
     let numbers = Numbers::start(&cluster);
-    let mut heard = Heard::by(&subscriber);
-    heard.until_all_deliver();
+    let mut received = Received::by(&subscriber);
+    received.until_all_deliver();
     let hanging = owner(&cluster, "a");
     cluster.node(hanging).process().signal(Signal::STOP);
-    let disconnected = heard.until_type("disconnected");
-    let reason = heard.events[disconnected]["reason"].as_str().unwrap();
+    let disconnected = received.until_type("disconnected");
+    let reason = received.events[disconnected]["reason"].as_str().unwrap();
     assert!(reason.ends_with("no answer to PING within 1s"), "{reason}");
-    heard.until_type("reconnected");
-    heard.until_delivers("a");
+    received.until_type("reconnected");
+    received.until_delivers("a");
     assert_ne!(owner(&cluster, "a"), hanging);
 
     // When it wakes up, it delivers messages on the old connection: they must not be printed.
     cluster.node(hanging).process().signal(Signal::CONT);
     cluster.is_ok().unwrap();
-    heard.until_all_deliver();
+    received.until_all_deliver();
     let published = numbers.stop();
-    heard.nothing_is_lost_in_silence(&published);
-    assert_eq!(heard.count("disconnected"), 1);
+    received.nothing_is_lost_in_silence(&published);
+    assert_eq!(received.count("disconnected"), 1);
     subscriber.ctrl_c().with(0);
 }
 
@@ -98,22 +98,22 @@ fn a_slot_moves() {
     let cluster = cluster();
     let subscriber = subscriber(&cluster);
     let numbers = Numbers::start(&cluster);
-    let mut heard = Heard::by(&subscriber);
-    heard.until_all_deliver();
+    let mut received = Received::by(&subscriber);
+    received.until_all_deliver();
     // To a node that the subscriber is connected to already, and back.
     for to in [0, 2] {
         cluster.move_slot("a", to).unwrap();
-        let disconnected = heard.until_type("disconnected");
-        let reason = heard.events[disconnected]["reason"].as_str().unwrap();
+        let disconnected = received.until_type("disconnected");
+        let reason = received.events[disconnected]["reason"].as_str().unwrap();
         assert!(reason.ends_with("the slot of 'a' has moved"), "{reason}");
-        heard.until_type("reconnected");
-        let confirmed = heard.until_type("subscribe");
-        assert_eq!(heard.events[confirmed]["channel"], "a");
-        heard.until_all_deliver();
+        received.until_type("reconnected");
+        let confirmed = received.until_type("subscribe");
+        assert_eq!(received.events[confirmed]["channel"], "a");
+        received.until_all_deliver();
     }
     let published = numbers.stop();
-    heard.nothing_is_lost_in_silence(&published);
-    assert_eq!((heard.count("unsubscribe"), heard.count("disconnected")), (0, 2));
+    received.nothing_is_lost_in_silence(&published);
+    assert_eq!((received.count("unsubscribe"), received.count("disconnected")), (0, 2));
     // The publisher sent messages that the old owner refused to the new one.
     assert_eq!(published.not_confirmed, [""; 0]);
     subscriber.ctrl_c().with(0);
@@ -124,14 +124,14 @@ fn a_replica_takes_over() {
     let cluster = cluster();
     let subscriber = subscriber(&cluster);
     let numbers = Numbers::start(&cluster);
-    let mut heard = Heard::by(&subscriber);
-    heard.until_all_deliver();
+    let mut received = Received::by(&subscriber);
+    received.until_all_deliver();
     cluster.ask(5, "CLUSTER FAILOVER").unwrap();
-    heard.until_type("disconnected");
-    heard.until_type("reconnected");
+    received.until_type("disconnected");
+    received.until_type("reconnected");
     assert_eq!(owner(&cluster, "a"), 5);
-    heard.until_all_deliver();
-    heard.nothing_is_lost_in_silence(&numbers.stop());
+    received.until_all_deliver();
+    received.nothing_is_lost_in_silence(&numbers.stop());
     subscriber.ctrl_c().with(0);
 }
 
@@ -139,19 +139,19 @@ fn the_whole_cluster_restarts() {
     let mut cluster = cluster();
     let subscriber = subscriber(&cluster);
     let numbers = Numbers::start(&cluster);
-    let mut heard = Heard::by(&subscriber);
-    heard.until_all_deliver();
+    let mut received = Received::by(&subscriber);
+    received.until_all_deliver();
     (0..cluster.size()).for_each(|number| cluster.node(number).kill().unwrap());
-    heard.until_type("disconnected");
+    received.until_type("disconnected");
     (0..cluster.size()).for_each(|number| cluster.node(number).restart().unwrap());
-    heard.until_type("reconnected");
+    received.until_type("reconnected");
     for _ in CHANNELS {
-        heard.until_type("subscribe");
+        received.until_type("subscribe");
     }
-    heard.until_all_deliver();
+    received.until_all_deliver();
     let published = numbers.stop();
-    heard.nothing_is_lost_in_silence(&published);
-    assert_eq!((heard.count("disconnected"), heard.count("subscribe")), (1, 3));
+    received.nothing_is_lost_in_silence(&published);
+    assert_eq!((received.count("disconnected"), received.count("subscribe")), (1, 3));
     subscriber.ctrl_c().with(0);
 }
 

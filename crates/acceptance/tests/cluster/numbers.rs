@@ -65,14 +65,14 @@ async fn publish(urls: &str, stopped: &AtomicBool) -> Published {
 }
 
 /// All events of a `subscriber --json`, in their order.
-pub(crate) struct Heard<'a> {
+pub(crate) struct Received<'a> {
     subscriber: &'a Terminal,
     pub events: Vec<Value>,
 }
 
-impl Heard<'_> {
-    pub(crate) fn by(subscriber: &Terminal) -> Heard<'_> {
-        Heard { subscriber, events: Vec::new() }
+impl Received<'_> {
+    pub(crate) fn by(subscriber: &Terminal) -> Received<'_> {
+        Received { subscriber, events: Vec::new() }
     }
 
     /// Reads events until this one; returns its position.
@@ -138,18 +138,18 @@ impl Heard<'_> {
     pub(crate) fn nothing_is_lost_in_silence(&mut self, published: &Published) {
         self.the_rest(published);
         for channel in CHANNELS {
-            let heard = self.numbers(channel, 0, self.events.len());
-            let first = heard[0];
-            let once: BTreeSet<_> = heard.iter().copied().collect();
-            assert_eq!(once.len(), heard.len(), "received twice on '{channel}': {heard:?}");
+            let received = self.numbers(channel, 0, self.events.len());
+            let first = received[0];
+            let once: BTreeSet<_> = received.iter().copied().collect();
+            assert_eq!(once.len(), received.len(), "received twice on '{channel}': {received:?}");
             let confirmed =
-                heard.into_iter().filter(|number| published.confirmed[channel].contains(number));
+                received.into_iter().filter(|number| published.confirmed[channel].contains(number));
             let confirmed: Vec<_> = confirmed.collect();
             assert!(confirmed.is_sorted(), "out of order on '{channel}': {confirmed:?}");
-            let heard = once;
+            let received = once;
             let gaps = self.gaps(channel);
             let missing =
-                published.confirmed[channel].range(first..).filter(|n| !heard.contains(n));
+                published.confirmed[channel].range(first..).filter(|n| !received.contains(n));
             let silent: Vec<_> =
                 missing.filter(|n| !gaps.iter().any(|gap| gap.contains(n))).collect();
             assert!(silent.is_empty(), "'{channel}' lost {silent:?} outside of its gaps {gaps:?}");

@@ -2,7 +2,7 @@
 
 use acceptance::{
     Terminal, Test, ask_on, command_stat, eventually, publish, redis, redis_with, service_command,
-    told,
+    tell,
 };
 use local_redis::{LocalRedis, Signal};
 
@@ -68,9 +68,9 @@ fn await_attempts(admin: &mut redis::Connection, more: u64) {
 /// Redis closes the connection of a subscriber that loses the right to its channel.
 fn channel_forbidden_and_allowed_again() {
     let redis = redis();
-    told(&redis, "ACL SETUSER reader on nopass +@all &notifications");
+    tell(&redis, "ACL SETUSER reader on nopass +@all &notifications");
     let mut events = Events::of_subscriber(&url_as(&redis, "reader:any"));
-    told(&redis, "ACL SETUSER reader resetchannels &other");
+    tell(&redis, "ACL SETUSER reader resetchannels &other");
     events.disconnected(CLOSED);
     events.reconnected();
     events.refused("notifications");
@@ -78,7 +78,7 @@ fn channel_forbidden_and_allowed_again() {
     let rejected = || command_stat(&redis, "subscribe", "rejected_calls");
     let goal = rejected() + 3;
     eventually("further attempts", || rejected() >= goal);
-    told(&redis, "ACL SETUSER reader &notifications");
+    tell(&redis, "ACL SETUSER reader &notifications");
     events.subscribed();
     publish(&redis, b"notifications", b"back");
     events.message("back");
@@ -90,12 +90,12 @@ fn channel_forbidden_and_allowed_again() {
 /// Messages of the allowed channel continue to arrive.
 fn one_of_two_channels_forbidden() {
     let redis = redis();
-    told(&redis, "ACL SETUSER reader on nopass +@all allchannels");
+    tell(&redis, "ACL SETUSER reader on nopass +@all allchannels");
     let mut command = service_command("subscriber");
     command.env("REDIS_URL", url_as(&redis, "reader:any"));
     let mut events = Events::of(command.args(["--json", "a", "notifications"]));
     events.subscribed();
-    told(&redis, "ACL SETUSER reader resetchannels &notifications");
+    tell(&redis, "ACL SETUSER reader resetchannels &notifications");
     events.disconnected(CLOSED);
     events.reconnected();
     events.subscribed();
@@ -108,7 +108,7 @@ fn one_of_two_channels_forbidden() {
 /// A refused PING is an answer: the connection works.
 fn may_subscribe_but_not_ping() {
     let redis = redis();
-    told(&redis, "ACL SETUSER reader on nopass -@all +subscribe +unsubscribe &notifications");
+    tell(&redis, "ACL SETUSER reader on nopass -@all +subscribe +unsubscribe &notifications");
     let mut events = Events::of_subscriber(&url_as(&redis, "reader:any"));
     eventually("two refused PINGs", || command_stat(&redis, "ping", "rejected_calls") >= 2);
     publish(&redis, b"notifications", b"still there");
@@ -119,16 +119,16 @@ fn may_subscribe_but_not_ping() {
 /// The publisher counts each refused message, and continues with the next one.
 fn publishing_forbidden_for_a_while() {
     let redis = redis();
-    told(&redis, "ACL SETUSER writer on nopass +@all &notifications");
+    tell(&redis, "ACL SETUSER writer on nopass +@all &notifications");
     let mut command = service_command("publisher");
     let url = url_as(&redis, "writer:any");
     command.env("REDIS_URL", url).args(["--interval", "100ms", "--count", "20"]);
     let publisher = Terminal::start_command(&mut command);
     publisher.line();
     publisher.line();
-    told(&redis, "ACL SETUSER writer resetchannels &other");
+    tell(&redis, "ACL SETUSER writer resetchannels &other");
     publisher.logs("not confirmed: NOPERM");
-    told(&redis, "ACL SETUSER writer &notifications");
+    tell(&redis, "ACL SETUSER writer &notifications");
     let ended = publisher.end().with(1);
     let refused = ended.stderr.iter().filter(|line| line.contains("NOPERM")).count() + 1;
     let published = ended.stdout.len() + 1;

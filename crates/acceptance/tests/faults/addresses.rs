@@ -8,7 +8,7 @@ use local_redis::{Leashed, Server};
 use crate::events::Events;
 use crate::first_connect::prints_error;
 use acceptance::{
-    Terminal, Test, eventually, publish, redis, redis_with, replica_of, service_command, told,
+    Terminal, Test, eventually, publish, redis, redis_with, replica_of, service_command, tell,
 };
 
 pub(crate) const FAULTS: &[Test] = &[
@@ -69,7 +69,7 @@ fn the_publisher_follows_the_primary() {
     primary.kill().unwrap();
     // The publisher needs a primary, so it waits until the replica is promoted.
     publisher.logs("cannot connect again yet: none of 2 addresses: ");
-    told(&replica, "REPLICAOF NO ONE");
+    tell(&replica, "REPLICAOF NO ONE");
     publisher.logs(&format!("connected again to Redis at 127.0.0.1:{}", replica.port()));
     publisher.ctrl_c().with(0);
 }

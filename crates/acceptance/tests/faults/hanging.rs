@@ -6,7 +6,7 @@ use local_redis::Signal;
 
 use crate::events::Events;
 use crate::relay::Relay;
-use acceptance::{Test, eventually, publish, redis, subscribers, told};
+use acceptance::{Test, eventually, publish, redis, subscribers, tell};
 
 pub(crate) const FAULTS: &[Test] = &[
     ("hanging::redis_stops_and_continues", redis_stops_and_continues),
@@ -66,7 +66,7 @@ fn the_network_drops_packets() {
 fn client_pause() {
     let redis = redis();
     let mut events = Events::of_subscriber(&redis.url());
-    told(&redis, "CLIENT PAUSE 6000 ALL");
+    tell(&redis, "CLIENT PAUSE 6000 ALL");
     events.disconnected("no answer to PING within 1s");
     events.reconnected();
     events.subscribed();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::events::Events;
-use acceptance::{Terminal, Test, publish, redis, told};
+use acceptance::{Terminal, Test, publish, redis, tell};
 
 pub(crate) const FAULTS: &[Test] = &[
     ("outages::killed_and_started_again_after_a_second", killed_and_started_again),
@@ -87,7 +87,7 @@ fn disconnected_twice_in_a_row() {
     let redis = redis();
     let mut events = Events::of_subscriber(&redis.url());
     for payload in ["once", "twice"] {
-        told(&redis, "CLIENT KILL TYPE pubsub");
+        tell(&redis, "CLIENT KILL TYPE pubsub");
         events.disconnected(CLOSED);
         let (_, attempts) = events.reconnected();
         assert_eq!(attempts, 1);

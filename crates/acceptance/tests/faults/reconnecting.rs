@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use local_redis::LocalRedis;
 use pubsub::{Event, PubSub};
 
-use acceptance::{PATIENCE, Test, connection, eventually, redis, subscribers, told};
+use acceptance::{PATIENCE, Test, connection, eventually, redis, subscribers, tell};
 
 pub(crate) const FAULTS: &[Test] =
     &[("reconnecting::order_under_a_publisher_that_never_stops", order)];
@@ -87,7 +87,7 @@ fn order() {
             for _ in 0..10 {
                 assert!(matches!(next(&pubsub).await, Event::Message { .. }));
             }
-            told(&redis, "CLIENT KILL TYPE pubsub");
+            tell(&redis, "CLIENT KILL TYPE pubsub");
             let event = next_after_messages(&pubsub, &mut last).await;
             assert!(matches!(event, Event::Disconnected { .. }), "{event:?}");
             let event = next(&pubsub).await;

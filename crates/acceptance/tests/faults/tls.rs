@@ -6,7 +6,7 @@ use local_redis::LocalRedis;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::first_connect::prints_error;
-use acceptance::{Terminal, Test, redis, redis_with, service_command, told};
+use acceptance::{Terminal, Test, redis, redis_with, service_command, tell};
 
 pub(crate) const FAULTS: &[Test] = &[
     ("tls::right_ca", right_ca),
@@ -85,7 +85,7 @@ fn right_ca() {
     assert!(publisher.line().ends_with("(1 receiver)"));
     assert!(subscriber.line().starts_with("Received on channel 'notifications': "));
     // A reconnect uses TLS too.
-    told(&secured.redis, "CLIENT KILL TYPE pubsub");
+    tell(&secured.redis, "CLIENT KILL TYPE pubsub");
     subscriber.logs("connected again to Redis at localhost");
     subscriber.ctrl_c().with(0);
 }

@@ -1,4 +1,4 @@
-//! The end of a client: by `close`, by a signal, and when nobody holds it any more.
+//! A client ends by `close`, by a signal, or when its last clone and stream are dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,12 +32,12 @@ async fn publisher(redis: &LocalRedis, sharded: bool) -> Arc<Publisher> {
     Arc::new(Publisher::builder(redis.url()).sharded(sharded).connect().await.unwrap())
 }
 
-/// Connections beside the one that asks.
+/// The number of connections to Redis, without the one that asks.
 fn connections(redis: &LocalRedis) -> usize {
     ask::<String>(redis, "CLIENT LIST").lines().count() - 1
 }
 
-/// Also while the close waits for a Redis that hangs.
+/// Also while `close` waits for a Redis that hangs.
 async fn fails_at_once(sharded: bool) {
     let mut redis = redis();
     let publisher = publisher(&redis, sharded).await;
@@ -82,8 +82,8 @@ async fn gives_up(sharded: bool) {
     assert!(matches!(answer, Err(Error::NotConfirmed { .. })), "{answer:?}");
 }
 
-/// More than the buffers between the two hold: the rest waits in this process. It must not be
-/// sent when Redis continues, after it was called not confirmed.
+/// The messages are larger than the buffers between publisher and Redis, so some wait in this
+/// process. Those were reported as not confirmed, and must not be sent when Redis continues.
 fn not_published_later() {
     run(async {
         for by_close in [true, false] {
@@ -97,7 +97,7 @@ fn not_published_later() {
                 let (answers, ()) = tokio::join!(waiting, publisher.close());
                 answers
             } else {
-                // By the heartbeat.
+                // The heartbeat ends the connection.
                 timeout(PATIENCE, waiting).await.unwrap()
             };
             let lost = |answer| matches!(answer, &Err(Error::NotConfirmed { .. }));
@@ -138,7 +138,7 @@ async fn races(sharded: bool) {
         for task in racing {
             timeout(PATIENCE, task).await.expect("it hangs").unwrap();
         }
-        // The client still exists: what is over is over by the close alone.
+        // The client still exists, so `close` itself has ended the subscriptions.
         for channel in ["a", "b", "c"] {
             eventually("nobody is subscribed", || subscribed_to(&redis, sharded, channel) == 0);
         }
@@ -155,7 +155,7 @@ async fn clones_and_streams(sharded: bool) {
     drop(pubsub);
     clone.subscribe(["b"]).await.unwrap();
     drop(clone);
-    // A stream alone.
+    // A stream alone keeps the connection.
     assert_eq!(events.next().await, Some(subscribed("a", 1)));
     assert_eq!(events.next().await, Some(subscribed("b", 2)));
     assert_eq!(publish(&redis, sharded, "b", "1"), 1);
@@ -164,7 +164,7 @@ async fn clones_and_streams(sharded: bool) {
     drop(events);
     eventually("it is gone", || connections(&redis) == 0);
 
-    // A clone alone.
+    // A clone alone keeps the connection.
     let pubsub = subscriber(&redis, sharded).await;
     let clone = pubsub.clone();
     drop((pubsub.listen(), pubsub));
@@ -205,7 +205,7 @@ impl Drop for Dropped {
 
 async fn close_when(sharded: bool) {
     let redis = redis();
-    // Of a connection of its own, which shows that there are others.
+    // `connections` leaves out one connection, so with this one the counts below are one higher.
     let _admin = connection(&redis);
     for ends_by_close in [false, true] {
         let gone = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));

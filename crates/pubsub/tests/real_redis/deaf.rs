@@ -1,8 +1,8 @@
-//! Servers that answer PING, but get no messages from the others any more.
+//! Servers that answer PING, but no longer get messages from other nodes.
 
 use std::time::Duration;
 
-use acceptance::{Test, ask, command_stat, eventually, redis, replica_of, told};
+use acceptance::{Test, ask, command_stat, eventually, redis, replica_of, tell};
 use local_redis::{LocalCluster, Signal};
 use pubsub::{Event, PubSub, Publisher};
 
@@ -18,11 +18,12 @@ pub(crate) const TESTS: &[Test] = &[
     ("deaf::a_user_of_the_overlay_is_refused_nothing", overlay),
 ];
 
-/// The reader is told once, and again when the others are back. Nothing flaps meanwhile.
+/// The loss is reported once, and the recovery when the other nodes answer again. No further
+/// outage is reported in between.
 async fn without_a_majority(sharded: bool) {
     let mut cluster = LocalCluster::start(3, 0).unwrap();
     let pubsub = PubSub::builder(cluster.urls()).sharded(sharded).connect().await.unwrap();
-    // Its owner is the first node, which plain channels have, too.
+    // Its owner is the first node, to which a subscriber of plain channels connects too.
     assert_eq!(cluster.owner("b").unwrap(), Some(0));
     pubsub.subscribe(["b"]).await.unwrap();
     assert_eq!(next(&pubsub).await, subscribed("b", 1));
@@ -31,7 +32,7 @@ async fn without_a_majority(sharded: bool) {
     }
     let Event::Disconnected { reason } = next(&pubsub).await else { panic!() };
     assert!(reason.ends_with("it has lost sight of most of its cluster"), "{reason}");
-    // Longer than it takes to be found deaf again.
+    // Long enough for the node to be found deaf a second time.
     assert_eq!(pubsub.get_message(Duration::from_secs(8)).await, None);
     for number in [1, 2] {
         cluster.node(number).process().signal(Signal::CONT);
@@ -47,7 +48,7 @@ fn failover() {
         let plain = PubSub::connect(cluster.url(1)).await.unwrap();
         let replica = PubSub::connect(cluster.url(4)).await.unwrap();
         let shard = PubSub::builder(cluster.url(1)).sharded(true).connect().await.unwrap();
-        // Of node 1.
+        // Node 1 owns 'c'.
         assert_eq!(cluster.owner("c").unwrap(), Some(1));
         for pubsub in [&plain, &replica, &shard] {
             pubsub.subscribe(["c"]).await.unwrap();
@@ -57,7 +58,7 @@ fn failover() {
         cluster.node(0).kill().unwrap();
         eventually("the replica takes over", || cluster.owner("b").unwrap() == Some(3));
         for pubsub in [&plain, &replica, &shard] {
-            // Two more heartbeats.
+            // Long enough for two more heartbeats.
             let event = pubsub.get_message(Duration::from_millis(2500)).await;
             assert_eq!(event, None);
         }
@@ -72,7 +73,7 @@ fn failover() {
 fn replica() {
     run(async {
         let mut primary = redis();
-        told(&primary, "CONFIG SET repl-diskless-sync-delay 0");
+        tell(&primary, "CONFIG SET repl-diskless-sync-delay 0");
         let replica = replica_of(&primary);
         let pubsub = PubSub::connect(replica.url()).await.unwrap();
         pubsub.subscribe(["a"]).await.unwrap();
@@ -81,10 +82,10 @@ fn replica() {
         let Event::Disconnected { reason } = next(&pubsub).await else { panic!() };
         assert!(reason.starts_with("a replica without its primary ("), "{reason}");
         primary.restart().unwrap();
-        told(&primary, "CONFIG SET repl-diskless-sync-delay 0");
+        tell(&primary, "CONFIG SET repl-diskless-sync-delay 0");
         assert!(matches!(next(&pubsub).await, Event::Reconnected { .. }));
         assert_eq!(next(&pubsub).await, subscribed("a", 1));
-        told(&primary, "PUBLISH a back");
+        tell(&primary, "PUBLISH a back");
         assert_eq!(next(&pubsub).await, message("a", "back"));
     });
 }
@@ -92,7 +93,7 @@ fn replica() {
 fn passed_over() {
     run(async {
         let mut primary = redis();
-        told(&primary, "CONFIG SET repl-diskless-sync-delay 0");
+        tell(&primary, "CONFIG SET repl-diskless-sync-delay 0");
         let (deaf, other) = (replica_of(&primary), redis());
         primary.kill().unwrap();
         eventually("the replica knows", || {
@@ -102,19 +103,19 @@ fn passed_over() {
         let both = PubSub::connect(format!("{},{}", deaf.url(), other.url())).await.unwrap();
         both.subscribe(["a"]).await.unwrap();
         assert_eq!((connections(&deaf), connections(&other)), (0, 1));
-        // There is no other.
+        // A deaf server is used if it is the only one.
         let alone = PubSub::connect(deaf.url()).await.unwrap();
         alone.subscribe(["a"]).await.unwrap();
         assert_eq!(connections(&deaf), 1);
     });
 }
 
-/// There was no primary when it was placed.
+/// The channel was subscribed to at a replica while it had no primary.
 fn moves_back() {
     run(async {
         let mut cluster = LocalCluster::start(3, 3).unwrap();
         assert_eq!(cluster.owner("a").unwrap(), Some(2));
-        // It stays a replica.
+        // Node 5 stays a replica.
         cluster.ask(5, "CONFIG SET cluster-replica-no-failover yes").unwrap();
         cluster.node(2).kill().unwrap();
         let urls = format!("{},{}", cluster.url(2), cluster.url(5));
@@ -135,13 +136,13 @@ fn moves_back() {
     });
 }
 
-/// The rights of acl/users.acl are enough for everything: connects, heartbeats, reconnects, ends.
+/// The rights of acl/users.acl are enough to connect, to send heartbeats, to reconnect and to end.
 fn overlay() {
     run(async {
         let redis = redis();
         let users = include_str!("../../../../acl/users.acl");
         for user in users.lines().filter(|line| !line.contains("default")) {
-            told(&redis, &format!("ACL SETUSER {} nopass", user.strip_prefix("user ").unwrap()));
+            tell(&redis, &format!("ACL SETUSER {} nopass", user.strip_prefix("user ").unwrap()));
         }
         let url = |user: &str| redis.url().replace("127", &format!("{user}:any@127"));
         let subscriber = PubSub::connect(url("subscriber")).await.unwrap();
@@ -153,9 +154,9 @@ fn overlay() {
         next(&subscriber).await;
         assert_eq!(next(&subscriber).await, message("notifications", "1"));
 
-        told(&redis, "CLIENT KILL TYPE pubsub");
+        tell(&redis, "CLIENT KILL TYPE pubsub");
         is_outage(&[next(&subscriber).await, next(&subscriber).await]);
-        // Whether it is deaf was asked twice on each of the three connections.
+        // Each of the three connections asks twice whether its server is deaf.
         let goal = command_stat(&redis, "hello", "calls") + 6;
         eventually("two heartbeats", || command_stat(&redis, "hello", "calls") >= goal);
         assert_eq!(publisher.publish("news:a", "2").await, Ok(1));

@@ -4,13 +4,13 @@ use acceptance::ask;
 use local_redis::{LocalRedis, PATIENCE};
 use pubsub::{Error, Event, PubSub};
 
-/// On two threads beside that of the test, so that races can happen.
+/// Runs a test on a runtime with two more threads, so that races can happen.
 pub(crate) fn run(test: impl Future<Output = ()>) {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.worker_threads(2).enable_all().build().unwrap().block_on(test);
 }
 
-/// With plain channels, then with shard channels.
+/// Runs a test with plain channels, then with shard channels.
 pub(crate) fn both<Running: Future<Output = ()>>(test: fn(bool) -> Running) {
     for sharded in [false, true] {
         run(test(sharded));

@@ -1,8 +1,8 @@
-//! Names that Redis does not allow, or not any more.
+//! Names that Redis refuses from the start, or later.
 
 use std::time::Duration;
 
-use acceptance::{Test, ask, command_stat, eventually, redis, told};
+use acceptance::{Test, ask, command_stat, eventually, redis, tell};
 use local_redis::{LocalRedis, PATIENCE};
 use pubsub::{Event, PubSub};
 use tokio::time::timeout;
@@ -18,14 +18,14 @@ pub(crate) const TESTS: &[Test] = &[
     ("refused::one_refused_name_silences_no_other", || both(silences_no_other)),
     ("refused::a_refused_pattern_silences_no_channel", patterns),
     ("refused::all_names_are_refused", || both(all_refused)),
-    ("refused::another_reason_and_another_outage_are_told_again", || both(told_again)),
+    ("refused::another_reason_and_another_outage_are_reported_again", || both(reported_again)),
     ("refused::a_subscribe_that_waited_is_refused_whole", || both(refused_whole)),
     ("refused::a_name_that_is_refused_now_can_be_asked_for_again", || both(asked_again)),
 ];
 
-/// Subscribed to these as a user who may do so.
+/// A subscriber to these channels, whose user is allowed all channels so far.
 async fn subscriber(redis: &LocalRedis, sharded: bool, channels: &[&str]) -> PubSub {
-    told(redis, "ACL SETUSER reader on nopass +@all allchannels");
+    tell(redis, "ACL SETUSER reader on nopass +@all allchannels");
     let pubsub = connect_as("reader", redis, sharded).await;
     pubsub.subscribe(channels).await.unwrap();
     for _ in channels {
@@ -35,7 +35,7 @@ async fn subscriber(redis: &LocalRedis, sharded: bool, channels: &[&str]) -> Pub
 }
 
 fn allow_only(redis: &LocalRedis, channels: &str) {
-    told(redis, &format!("ACL SETUSER reader resetchannels {channels}"));
+    tell(redis, &format!("ACL SETUSER reader resetchannels {channels}"));
 }
 
 fn command(sharded: bool) -> &'static str {
@@ -57,7 +57,7 @@ fn refused(event: &Event) -> String {
     name.to_string()
 }
 
-/// One task subscribes, while another gives up what every reconnect was refused for.
+/// One task subscribes, while another unsubscribes from the name that Redis refuses.
 async fn the_cure(sharded: bool) {
     let redis = redis();
     let pubsub = subscriber(&redis, sharded, &["a", "b"]).await;
@@ -84,16 +84,16 @@ async fn frees(sharded: bool) {
         let pubsub = pubsub.clone();
         async move { pubsub.subscribe(["b", "c"]).await }
     });
-    // Until it waits.
+    // Until the subscribe waits.
     let started = tokio::time::Instant::now();
     while started.elapsed() < Duration::from_millis(50) {
         tokio::task::yield_now().await;
     }
     timeout(Duration::from_secs(1), pubsub.unsubscribe(["b", "a"])).await.unwrap().unwrap();
     assert!(!subscribing.is_finished());
-    // After the restart nobody has rights but this user: no more than to c.
+    // After the restart the user exists again, with a right to 'c' only.
     redis.restart().unwrap();
-    told(&redis, "ACL SETUSER reader on nopass +@all resetchannels &c");
+    tell(&redis, "ACL SETUSER reader on nopass +@all resetchannels &c");
     timeout(PATIENCE, subscribing).await.unwrap().unwrap().unwrap();
     is_outage(&[Event::Disconnected { reason: String::new() }, next(&pubsub).await]);
     assert_eq!(next(&pubsub).await, subscribed("c", 1));
@@ -109,15 +109,15 @@ async fn left_out(sharded: bool) {
     assert!(given_up.is_err(), "{given_up:?}");
     let (later, ()) = tokio::join!(pubsub.subscribe(["c"]), async {
         redis.restart().unwrap();
-        told(&redis, "ACL SETUSER reader on nopass +@all allchannels");
+        tell(&redis, "ACL SETUSER reader on nopass +@all allchannels");
     });
     later.unwrap();
     assert_eq!(publish(&redis, sharded, "c", "x"), 1);
     assert_eq!(publish(&redis, sharded, "b", "x"), 0);
 }
 
-/// Disconnected, reconnected, confirmations and refusals, messages; then tried again on the same
-/// connection, and not told again, until it is allowed.
+/// The order is disconnected, reconnected, confirmations and refusals, messages. The name is tried
+/// again on the same connection until it is allowed, and reported once.
 async fn silences_no_other(sharded: bool) {
     let redis = redis();
     let pubsub = subscriber(&redis, sharded, &["a", "b"]).await;
@@ -132,7 +132,7 @@ async fn silences_no_other(sharded: bool) {
     let id = clients.split(' ').next().unwrap();
     let (before, goal) = (clients.clone(), refusals(&redis, sharded) + 3);
     eventually("it is tried again", || refusals(&redis, sharded) >= goal);
-    assert_eq!(pubsub.get_message(Duration::ZERO).await, None, "told twice");
+    assert_eq!(pubsub.get_message(Duration::ZERO).await, None, "reported twice");
     allow_only(&redis, "&a &b");
     assert_eq!(next(&pubsub).await, subscribed("a", 2));
     let clients: String = ask(&redis, "CLIENT LIST TYPE pubsub");
@@ -181,25 +181,25 @@ async fn all_refused(sharded: bool) {
     assert_eq!(last, [Event::Unsubscribe { channel: "b".into(), count: 0 }]);
 }
 
-async fn told_again(sharded: bool) {
+async fn reported_again(sharded: bool) {
     let redis = redis();
     let pubsub = subscriber(&redis, sharded, &["a", "b"]).await;
     allow_only(&redis, "&b");
     is_outage(&[next(&pubsub).await, next(&pubsub).await]);
     next(&pubsub).await;
     let Event::Refused { reason: channel, .. } = next(&pubsub).await else { panic!() };
-    // The command itself is forbidden, too: another sentence, in the same outage.
-    told(&redis, &format!("ACL SETUSER reader -{}", command(sharded)));
+    // The command itself is forbidden too: another reason in the same outage.
+    tell(&redis, &format!("ACL SETUSER reader -{}", command(sharded)));
     let Event::Refused { reason: command, .. } = next(&pubsub).await else { panic!() };
     assert_ne!(channel, command);
-    told(&redis, "ACL SETUSER reader +@all");
-    told(&redis, "CLIENT KILL TYPE pubsub");
+    tell(&redis, "ACL SETUSER reader +@all");
+    tell(&redis, "CLIENT KILL TYPE pubsub");
     is_outage(&[next(&pubsub).await, next(&pubsub).await]);
     assert_eq!(next(&pubsub).await, subscribed("b", 1));
     assert_eq!(refused(&next(&pubsub).await), "a");
 }
 
-/// None of its names is added, and a name that was wanted before stays so.
+/// None of its names is added. A name that was subscribed to before stays wanted.
 async fn refused_whole(sharded: bool) {
     let redis = redis();
     let pubsub = subscriber(&redis, sharded, &["a"]).await;
@@ -208,8 +208,8 @@ async fn refused_whole(sharded: bool) {
     assert_eq!(subscribed_to(&redis, sharded, "b"), 0);
     assert_eq!(subscribed_to(&redis, sharded, "a"), 1);
 
-    told(&redis, "ACL SETUSER reader off");
-    told(&redis, "CLIENT KILL TYPE pubsub");
+    tell(&redis, "ACL SETUSER reader off");
+    tell(&redis, "CLIENT KILL TYPE pubsub");
     loop {
         if let Event::Disconnected { .. } = next(&pubsub).await {
             break;
@@ -217,7 +217,7 @@ async fn refused_whole(sharded: bool) {
     }
     let waits = pubsub.subscribe(["b", "forbidden", "a"]);
     let (result, ()) = tokio::join!(timeout(PATIENCE, waits), async {
-        told(&redis, "ACL SETUSER reader on");
+        tell(&redis, "ACL SETUSER reader on");
     });
     is_refusal(&result.unwrap());
     let event = next(&pubsub).await;
@@ -240,7 +240,7 @@ async fn asked_again(sharded: bool) {
     is_refusal(&timeout(PATIENCE, pubsub.subscribe(["a", "b"])).await.unwrap());
     assert_eq!(subscribed_to(&redis, sharded, "b"), 0);
     is_refusal(&timeout(PATIENCE, pubsub.subscribe(["a"])).await.unwrap());
-    // It is still wanted.
+    // The name is still wanted.
     allow_only(&redis, "&a");
     while next(&pubsub).await != subscribed("a", 1) {}
     assert_eq!(publish(&redis, sharded, "a", "back"), 1);

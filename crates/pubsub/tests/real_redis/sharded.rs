@@ -1,4 +1,4 @@
-//! Shard channels, by the library's own methods.
+//! Shard channels, with the library's methods.
 
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ fn unsubscribed(channel: &str) -> Event {
     Event::Unsubscribe { channel: channel.into(), count: 0 }
 }
 
-/// The owners of 'b', 'c' and 'a' are three nodes, each of which counts for itself.
+/// Three nodes own 'b', 'c' and 'a', and each counts its own subscriptions.
 async fn whole_life() {
     let (cluster, pubsub, publisher) = start().await;
     pubsub.subscribe(["a", "b"]).await.unwrap();
@@ -58,12 +58,12 @@ async fn whole_life() {
         assert_eq!(publisher.publish(channel, "1").await, Ok(1));
         assert_eq!(next(&pubsub).await, message(channel, "1"));
     }
-    // The plain channel of the same name is another channel.
+    // A plain channel of the same name is another channel.
     let plain = Publisher::connect(cluster.urls()).await.unwrap();
     assert_eq!(plain.publish("a", "plain").await, Ok(0));
     assert_eq!(pubsub.psubscribe(["a*"]).await, Err(Error::NoShardPatterns));
 
-    // One of these is not subscribed to, which is no error.
+    // A name without a subscription is ignored.
     pubsub.unsubscribe(["a", "other"]).await.unwrap();
     assert_eq!(next(&pubsub).await, unsubscribed("a"));
     assert_eq!(publisher.publish("a", "2").await, Ok(0));
@@ -106,7 +106,7 @@ async fn many() {
     }
 }
 
-/// To a node that knows nothing of the channel, and back to one that knows too much.
+/// The slot moves to a node that never had the channel, and back to one that had it before.
 async fn follows() {
     let (cluster, pubsub, publisher) = start().await;
     pubsub.subscribe(["a"]).await.unwrap();
@@ -122,7 +122,7 @@ async fn follows() {
     }
     assert_eq!(publisher.publish("a", "after").await, Ok(1));
     assert_eq!(next(&pubsub).await, message("a", "after"));
-    // Nothing was asked for, so nothing is said.
+    // The moves caused no `unsubscribe` events.
     pubsub.close().await;
     let last: Vec<_> = pubsub.listen().collect().await;
     assert_eq!(last, [unsubscribed("a")]);
@@ -144,7 +144,7 @@ async fn in_an_outage() {
     assert!(matches!(lost, Err(Error::NotConfirmed { .. })), "{lost:?}");
     let (late, ()) = tokio::join!(timeout(PATIENCE, pubsub.subscribe(["late"])), async {
         redis.restart().unwrap();
-        // One message has to try.
+        // Only a message makes the publisher connect.
         while publisher.publish("other", "").await.is_err() {
             timeout(PATIENCE, publisher.connected()).await.unwrap();
         }
@@ -158,33 +158,33 @@ async fn in_an_outage() {
     assert_eq!(next(&pubsub).await, message("late", "3"));
 }
 
-/// By CLUSTER FAILOVER, which closes no connection. The old owner still takes messages.
+/// CLUSTER FAILOVER closes no connection, and the old owner still accepts messages.
 async fn demoted() {
     let cluster = LocalCluster::start(3, 3).unwrap();
-    // It asks a node of another shard, and is sent to the new owner.
+    // The subscriber asks a node of another shard, which names the new owner.
     let pubsub = sharded(&cluster.url(1)).await.unwrap();
     let publisher = publisher_of(&cluster.urls()).await.unwrap();
     pubsub.subscribe(["b"]).await.unwrap();
     assert_eq!(next(&pubsub).await, subscribed("b"));
     assert_eq!(publisher.publish("b", "before").await, Ok(1));
     assert_eq!(cluster.owner("b").unwrap(), Some(0));
-    // The replica of node 0.
+    // Node 3 is the replica of node 0.
     cluster.ask(3, "CLUSTER FAILOVER").unwrap();
     while !matches!(next(&pubsub).await, Event::Reconnected { .. }) {}
-    // A subscriber is counted at the new owner only.
+    // Only the new owner counts the subscriber.
     let start = Instant::now();
     while publisher.publish("b", "after").await != Ok(1) {
         assert!(start.elapsed() < PATIENCE);
     }
 }
 
-/// The node that was connected to first is needed only for plain messages.
+/// Only plain messages need the first node of the list.
 async fn only_owners() {
     let mut cluster = LocalCluster::start(3, 0).unwrap();
     let publisher = publisher_of(&cluster.url(0)).await.unwrap();
     assert_eq!(publisher.publish("c", "before").await, Ok(0));
     cluster.node(0).kill().unwrap();
-    // For a second, in which the end of that connection is noticed.
+    // For a second, so that the publisher notices the end of the connection to that node.
     for _ in 0..20 {
         timeout(PATIENCE, publisher.connected()).await.expect("waits for a node that is gone");
         assert_eq!(publisher.publish("c", "after").await, Ok(0));
@@ -192,7 +192,7 @@ async fn only_owners() {
     }
 }
 
-/// The node that answered first is asked to subscribe, on the same connection.
+/// The first node that answers gets SSUBSCRIBE on the same connection.
 async fn one_connection() {
     let redis = redis();
     let mut admin = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
@@ -206,7 +206,8 @@ async fn one_connection() {
     assert_eq!(connections() - before, 1);
 }
 
-/// 'b' is confirmed and given back, as 'a' is refused. Its sibling of the same slot stays.
+/// Redis refuses 'a', so the library unsubscribes from 'b' again, but keeps a channel of the same
+/// slot that was subscribed to before.
 async fn all_or_nothing() {
     let (cluster, _, publisher) = start().await;
     for number in 0..cluster.size() {
@@ -220,7 +221,7 @@ async fn all_or_nothing() {
     assert!(error.starts_with("Redis refused SSUBSCRIBE 'a': NOPERM"), "{error}");
     let receivers = ["a", "b"].map(|channel| publisher.publish(channel, "lost"));
     assert_eq!(futures_util::future::join_all(receivers).await, [Ok(0), Ok(0)]);
-    // This one was there before.
+    // `{b}2` was subscribed to before.
     assert_eq!(publisher.publish("{b}2", "still").await, Ok(1));
     while next(&pubsub).await != message("{b}2", "still") {}
     assert_eq!(pubsub.subscribe(["b"]).await, Ok(()));

@@ -1,8 +1,8 @@
-//! A program that does not read: what waits for it stays bounded, and is counted.
+//! A program that does not read its events: the inbox stays bounded, and counts missed messages.
 
 use std::time::Duration;
 
-use acceptance::{Test, ask, connection, eventually, redis, told};
+use acceptance::{Test, ask, connection, eventually, redis, tell};
 use futures_util::StreamExt;
 use pubsub::{Event, PubSub};
 
@@ -17,10 +17,10 @@ pub(crate) const TESTS: &[Test] = &[
 const CHANNELS: usize = 2000;
 const OUTAGES: u64 = 6;
 
-/// Cuts the connection, and waits for the next one.
+/// Cuts the connection, and waits for the reconnect.
 fn cut(redis: &local_redis::LocalRedis, pubsub: &PubSub) {
     let goal = pubsub.stats().reconnects + 1;
-    told(redis, "CLIENT KILL TYPE pubsub");
+    tell(redis, "CLIENT KILL TYPE pubsub");
     eventually("it is connected again", || pubsub.stats().reconnects == goal);
 }
 
@@ -48,7 +48,7 @@ async fn many_outages(sharded: bool) {
             event => panic!("{event:?}"),
         }
     }
-    // Those of the call, and those of the last reconnect.
+    // The confirmations of the call, and those of the last reconnect.
     assert_eq!(count, [2 * CHANNELS, 1, 1]);
     assert!(attempts_in_all >= OUTAGES, "{attempts_in_all}");
     let stats = pubsub.stats();
@@ -92,7 +92,7 @@ fn counted() {
                         subscribe, missed 1";
         assert_eq!(shown.join(", "), expected);
         assert_eq!(pubsub.stats().waiting, 0);
-        // One place is free again.
+        // The inbox has room for a message again.
         publish(1);
         eventually("it has arrived", || pubsub.stats().waiting == 1);
         let clients: String = ask(&redis, "CLIENT LIST TYPE pubsub");
