@@ -49,7 +49,7 @@ pub fn shape_of(line: &str) -> String {
 pub fn without_the_servers_words(line: &str) -> String {
     for code in ["NOAUTH ", "NOPERM ", "WRONGPASS "] {
         if let Some((start, words)) = line.split_once(code) {
-            // The sentence ends a line, a remark in parentheses or an event in JSON.
+            // What follows the sentence: the end of a remark, or of an event in JSON.
             let end = [")", "\"}"].into_iter().find(|end| words.ends_with(end)).unwrap_or("");
             return format!("{start}{code}...{end}");
         }

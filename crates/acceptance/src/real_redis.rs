@@ -1,11 +1,11 @@
-//! A private `redis-server` or `valkey-server`, and questions to it.
+//! Private servers (`redis-server` or `valkey-server`), and commands to them.
 
 use local_redis::{LocalRedis, Server};
 use redis::{Connection, FromRedisValue, Value};
 
 use crate::{connection, eventually};
 
-/// A real Redis of the test's own.
+/// Starts a real Redis for one test.
 pub fn redis() -> LocalRedis {
     redis_with(&[])
 }
@@ -15,7 +15,12 @@ pub fn redis_with(options: &[&str]) -> LocalRedis {
     LocalRedis::start_with(Server::real().unwrap(), options).unwrap()
 }
 
-/// A replica that follows this primary.
+/// The URL with this login, such as `user:password`.
+pub fn url_as(redis: &LocalRedis, login: &str) -> String {
+    redis.url().replace("://", &format!("://{login}@"))
+}
+
+/// Starts a replica, and waits until it follows the primary.
 pub fn replica_of(primary: &LocalRedis) -> LocalRedis {
     let of = format!("127.0.0.1 {}", primary.port());
     // "on-empty-db" loads from the socket: otherwise the data would go through a file in the

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     // More than there are cores: the tests mostly wait.
     arguments.test_threads.get_or_insert(10);
     if update {
-        // Each rewrites its section of a shared file.
+        // Each test rewrites its section of a shared file.
         arguments.test_threads = Some(1);
     }
     let redis_py = RedisPy::find_or_install(env!("CARGO_TARGET_TMPDIR"), Parser::Python);

@@ -70,7 +70,7 @@ fn shape(svg: &str) -> Vec<String> {
             shown.push(random.map_or(line.to_owned(), |text| line.replace(text, "<random>")));
         }
     }
-    // By the name before the line: the lines of one process keep their order.
+    // Sorted by the name before the line, so that the lines of one process keep their order.
     shown.sort_by_key(|line| line.split_once('|').map(|(name, _)| name.to_owned()));
     shown.extend(frame);
     shown

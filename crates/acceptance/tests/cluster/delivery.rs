@@ -115,7 +115,7 @@ fn refused_as_a_whole() {
         cluster.ask(number, "ACL SETUSER reader on nopass +@all &b &c").unwrap();
     }
     let mut command = command(&cluster, "subscriber --sharded --json b c a");
-    let urls = cluster.urls().replace("127", "reader:any@127");
+    let urls = cluster.urls().replace("://", "://reader:any@");
     let ended = Terminal::start_command(command.env("REDIS_URL", urls)).end().with(1);
     let error = &ended.stderr[0];
     assert!(error.starts_with("error: Redis refused SSUBSCRIBE 'a': NOPERM"), "{ended:#?}");

@@ -2,9 +2,9 @@
 
 use acceptance::{
     Terminal, Test, ask_on, command_stat, eventually, publish, redis, redis_with, service_command,
-    tell,
+    tell, url_as,
 };
-use local_redis::{LocalRedis, Signal};
+use local_redis::Signal;
 
 use crate::events::Events;
 
@@ -18,10 +18,6 @@ pub(crate) const FAULTS: &[Test] = &[
 
 const CLOSED: &str = "Redis closed the connection";
 
-fn url_as(redis: &LocalRedis, login: &str) -> String {
-    redis.url().replace("127", &format!("{login}@127"))
-}
-
 fn password_changed_and_changed_back() {
     let mut redis = redis_with(&["--requirepass", "s3cret"]);
     let url = url_as(&redis, ":s3cret");
@@ -32,7 +28,7 @@ fn password_changed_and_changed_back() {
         ask_on::<redis::Value>(&mut admin, command);
     }
     events.disconnected(CLOSED);
-    // Each error is logged once in an outage, also if another one comes between.
+    // Each error is logged once in an outage, even if another one comes between.
     events.logs_next("lost the connection");
     events.logs_next("refused the connection: WRONGPASS");
     redis.process().signal(Signal::STOP);

@@ -24,7 +24,7 @@ struct State {
     connections: usize,
     /// Connections with a lower number stay silent after the network has recovered.
     left_behind: usize,
-    /// In each direction of each connection; 0 is as fast as it goes.
+    /// The limit of each direction of each connection; 0 is no limit.
     bytes_per_second: usize,
 }
 
@@ -52,12 +52,12 @@ impl Relay {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// From now on each direction of a connection is this slow.
+    /// Limits the speed from now on.
     pub(crate) fn limit(&self, bytes_per_second: usize) {
         self.network.change(|state| state.bytes_per_second = bytes_per_second);
     }
 
-    /// From now on nothing passes.
+    /// Delivers nothing from now on.
     pub(crate) fn go_silent(&self) {
         self.network.change(|state| state.silent = true);
     }

@@ -47,7 +47,7 @@ pub(crate) fn sections(page: &str) -> Vec<Section> {
             let (language, path) = (language.to_owned(), path.to_owned());
             section.push(Piece::File(File { language, path, lines: lines.collect() }));
         } else {
-            // A block of another kind: a # in it is no heading.
+            // The lines of other blocks are text, even if they begin with #.
             section.push(Piece::Text(line.to_owned()));
             section.extend(lines.map(Piece::Text));
             section.push(Piece::Text("```".to_owned()));
@@ -86,13 +86,13 @@ impl Section {
         self.blocks().next().is_some()
     }
 
-    /// Whether its "Needs" line begins so.
+    /// Whether it has a line `Needs: ...` that begins with this.
     pub(crate) fn needs(&self, what: &str) -> bool {
         let needs = format!("Needs: {what}");
         self.0.iter().any(|piece| matches!(piece, Piece::Text(line) if line.starts_with(&needs)))
     }
 
-    /// Whether a block has a command that begins so.
+    /// Whether a block has a command that begins with this.
     pub(crate) fn has_command(&self, start: &str) -> bool {
         let start = format!("$ {start}");
         self.blocks().flat_map(|block| &block.lines).any(|line| line.starts_with(&start))

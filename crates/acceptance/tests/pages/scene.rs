@@ -38,7 +38,7 @@ struct Scene {
     running: Vec<Running>,
     project: Option<Project>,
     python: Option<PathBuf>,
-    /// What was exported in each terminal.
+    /// The `export` commands of each terminal.
     exports: HashMap<String, String>,
 }
 
@@ -189,7 +189,7 @@ impl Scene {
     fn start(&mut self, piece: usize, terminal: &str, command: &str) -> Running {
         let mut shell = without_developers_own(Command::new("sh"));
         let python = self.python.as_deref().unwrap_or(Path::new("python3"));
-        // A terminal gets redis-cli's answers with their types, a pipe without.
+        // redis-cli prints the types of answers in a terminal, and none into a pipe.
         let format = if command.contains('|') { "" } else { "--no-raw" };
         let exports = self.exports.get(terminal).map_or("", String::as_str);
         let command = format!("{exports}{command}")
@@ -255,8 +255,8 @@ impl Scene {
         if self.project.is_some() { BUILD_PATIENCE } else { PATIENCE }
     }
 
-    /// The page shows the port that its readers have, and no sentence that only one version of
-    /// Redis says.
+    /// Adds a printed line, with the reader's port, and without the server's sentences, which differ
+    /// between versions.
     fn show(&mut self, piece: usize, line: String) {
         let line = without_the_servers_words(&line.replace(&format!(":{}", self.port), ":6379"));
         self.block(piece).push(line);

@@ -1,4 +1,4 @@
-"""Fails where redis-py does not do what the table in docs/reference.md says of its calls."""
+"""Asserts what the table in docs/reference.md says of redis-py's calls."""
 
 import os
 import time

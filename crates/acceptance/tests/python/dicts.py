@@ -32,5 +32,5 @@ try:
     print_messages()
 except KeyboardInterrupt:
     getattr(pubsub, undo)(*names)
-    # listen() ends by itself when the last subscription has.
+    # listen() ends after the last subscription.
     print_messages()

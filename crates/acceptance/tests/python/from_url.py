@@ -1,4 +1,4 @@
-"""Says when it is subscribed, and fails where a client made by Redis.from_url connects again."""
+"""Prints a line when it is subscribed. Fails if a client of Redis.from_url reconnects."""
 
 import os
 

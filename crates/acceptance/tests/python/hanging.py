@@ -1,4 +1,4 @@
-"""Fails where listen() does not wait for ever, beside a Redis that hangs.
+"""Fails if listen() does not keep waiting for a Redis that hangs.
 
     hanging.py PROCESS_ID_OF_REDIS
 """
@@ -19,15 +19,15 @@ messages = pubsub.listen()
 assert next(messages)["type"] == "subscribe"
 
 
-def go_on():
+def wake_up():
     os.kill(pid, signal.SIGCONT)
     client.publish("a", "late")
 
 
 # Longer than redis-py waits for the answer to a command (5 seconds).
 os.kill(pid, signal.SIGSTOP)
-threading.Timer(6, go_on).start()
+threading.Timer(6, wake_up).start()
 
-# No other "subscribe" comes first: the connection is the same.
+# No "subscribe" comes before it, so the connection is the same.
 message = next(messages)
 assert message["type"] == "message" and message["data"] == b"late", message

@@ -1,4 +1,4 @@
-"""Fails where redis-py does not raise Redis's refusal to subscribe where messages are read."""
+"""Asserts that redis-py raises a refused subscription when a message is read."""
 
 import os
 

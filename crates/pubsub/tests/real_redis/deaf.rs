@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use acceptance::{Test, ask, command_stat, eventually, redis, replica_of, tell};
+use acceptance::{Test, ask, command_stat, eventually, redis, replica_of, tell, url_as};
 use local_redis::{LocalCluster, Signal};
 use pubsub::{Event, PubSub, Publisher};
 
@@ -144,7 +144,7 @@ fn overlay() {
         for user in users.lines().filter(|line| !line.contains("default")) {
             tell(&redis, &format!("ACL SETUSER {} nopass", user.strip_prefix("user ").unwrap()));
         }
-        let url = |user: &str| redis.url().replace("127", &format!("{user}:any@127"));
+        let url = |user: &str| url_as(&redis, &format!("{user}:any"));
         let subscriber = PubSub::connect(url("subscriber")).await.unwrap();
         subscriber.subscribe(["notifications"]).await.unwrap();
         let patterns = PubSub::connect(url("pattern-subscriber")).await.unwrap();

@@ -1,6 +1,6 @@
 //! What these tests share.
 
-use acceptance::ask;
+use acceptance::{ask, url_as};
 use local_redis::{LocalRedis, PATIENCE};
 use pubsub::{Error, Event, PubSub};
 
@@ -30,7 +30,7 @@ pub(crate) fn publish(redis: &LocalRedis, sharded: bool, channel: &str, payload:
 
 /// Connects as a user with `nopass`.
 pub(crate) async fn connect_as(user: &str, redis: &LocalRedis, sharded: bool) -> PubSub {
-    let url = redis.url().replace("127", &format!("{user}:any@127"));
+    let url = url_as(redis, &format!("{user}:any"));
     PubSub::builder(url).sharded(sharded).connect().await.unwrap()
 }
 

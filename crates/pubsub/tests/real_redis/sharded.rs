@@ -213,7 +213,7 @@ async fn all_or_nothing() {
     for number in 0..cluster.size() {
         cluster.ask(number, "ACL SETUSER reader on nopass +@all &b &{b}2").unwrap();
     }
-    let urls = cluster.urls().replace("127", "reader:any@127");
+    let urls = cluster.urls().replace("://", "://reader:any@");
     let pubsub = sharded(&urls).await.unwrap();
     pubsub.subscribe(["{b}2"]).await.unwrap();
     assert_eq!(next(&pubsub).await, subscribed("{b}2"));
