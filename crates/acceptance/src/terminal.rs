@@ -18,14 +18,9 @@ pub struct Terminal {
 impl Terminal {
     /// Runs a service beside this Redis: `Terminal::run(&redis, "publisher --count 1")`.
     pub fn run(redis: &LocalRedis, line: &str) -> Terminal {
-        let words: Vec<_> = line.split(' ').collect();
-        Terminal::start(redis, words[0], &words[1..])
-    }
-
-    pub fn start(redis: &LocalRedis, service: &str, arguments: &[&str]) -> Terminal {
-        let mut command = service_command(service);
-        command.args(arguments).env("REDIS_URL", redis.url());
-        Terminal::start_command(&mut command)
+        let mut words = line.split(' ');
+        let mut command = service_command(words.next().unwrap());
+        Terminal::start_command(command.args(words).env("REDIS_URL", redis.url()))
     }
 
     pub fn start_command(command: &mut Command) -> Terminal {
@@ -204,4 +199,16 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 /// Publishes without a service; returns the number of receivers.
 pub fn publish(redis: &LocalRedis, channel: &[u8], payload: &[u8]) -> u64 {
     redis::cmd("PUBLISH").arg(channel).arg(payload).query(&mut connection(redis)).unwrap()
+}
+
+/// Publishes `x` on 'notifications' as fast as Redis accepts it, in batches of 1,000.
+pub fn flood(redis: &LocalRedis, batches: usize) {
+    let mut connection = connection(redis);
+    let mut pipe = redis::pipe();
+    for _ in 0..1000 {
+        pipe.cmd("PUBLISH").arg("notifications").arg("x").ignore();
+    }
+    for _ in 0..batches {
+        pipe.query::<()>(&mut connection).unwrap();
+    }
 }

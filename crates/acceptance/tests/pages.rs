@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     let mut trials: Vec<_> = lessons::TESTS
         .into_iter()
         .map(|(name, test)| {
-            Need::nothing().trial(name, move || {
+            Trial::test(name, move || {
                 test();
                 Ok(())
             })

@@ -1,9 +1,7 @@
 //! docker-compose.cluster.yml: six nodes, of which one is killed and started again.
 
-use std::time::Instant;
-
 use crate::stack::{CLUSTER, Stack, comes, done};
-use acceptance::{PATIENCE, Test};
+use acceptance::{Test, eventually};
 
 pub(crate) const TESTS: &[Test] =
     &[("the_services_survive_the_loss_of_a_primary", the_services_survive_the_loss_of_a_primary)];
@@ -30,17 +28,11 @@ fn the_services_survive_the_loss_of_a_primary() {
 
     // The node remembers the cluster, and becomes a replica of its former replica.
     done(&mut stack.compose(&["start", "redis-1"]));
-    let start = Instant::now();
-    while !node(&stack, "redis-1", &["role"]).starts_with("slave") {
-        assert!(start.elapsed() < PATIENCE);
-    }
+    eventually("it is a replica", || node(&stack, "redis-1", &["role"]).starts_with("slave"));
     // All nodes remember the cluster: the owner is the same after a stop and a start.
     done(&mut stack.compose(&["stop"]));
     done(&mut stack.compose(&["up", "--detach"]));
-    let start = Instant::now();
-    while owner(&stack, "redis-2", "orders") != new_owner {
-        assert!(start.elapsed() < PATIENCE);
-    }
+    eventually("the owner is the same", || owner(&stack, "redis-2", "orders") == new_owner);
 }
 
 /// A further publisher publishes a message, and the subscriber prints it.

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use local_redis::{Leashed, LocalRedis, Signal};
 
 use acceptance::{
-    PATIENCE, Terminal, Test, command_stat, connection, eventually, redis, service_command,
-    subscribers,
+    PATIENCE, Terminal, Test, command_stat, eventually, flood, redis, service_command, subscribers,
 };
 
 pub(crate) const FAULTS: &[Test] = &[
@@ -90,17 +89,6 @@ fn redis_hanging_at_the_first_connect() {
     }
 }
 
-fn flood(redis: &LocalRedis, batches: usize) {
-    let mut connection = connection(redis);
-    let mut pipe = redis::pipe();
-    for _ in 0..1000 {
-        pipe.cmd("PUBLISH").arg("notifications").arg("x".repeat(100)).ignore();
-    }
-    for _ in 0..batches {
-        pipe.query::<()>(&mut connection).unwrap();
-    }
-}
-
 fn in_a_flood() {
     let redis = redis();
     for signal in SIGNALS {
@@ -126,7 +114,7 @@ fn stdout_blocked() {
             let mut service = Leashed::spawn(&mut command).unwrap();
             if words[0] == "subscriber" {
                 eventually("it subscribes", || subscribers(&redis, "notifications") == 1);
-                // 5,000 messages fill the pipe, and fit into the inbox.
+                // Their 200 KB of lines fill the pipe, and the inbox holds the rest.
                 flood(&redis, 5);
             } else {
                 await_silence(&redis);
