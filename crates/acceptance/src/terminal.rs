@@ -53,6 +53,20 @@ impl Terminal {
         assert_eq!(self.line(), line);
     }
 
+    /// Reads lines of stdout until this one.
+    #[track_caller]
+    pub fn shows_later(&self, line: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut passed = Vec::new();
+        loop {
+            match self.line() {
+                read if read == line => return,
+                read => passed.push(read),
+            }
+            assert!(Instant::now() < deadline, "no {line:?} in {passed:#?}");
+        }
+    }
+
     /// Waits for a line of stderr that contains this text, and drops the lines before it.
     #[track_caller]
     pub fn logs(&self, text: &str) -> String {

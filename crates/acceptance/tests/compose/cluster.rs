@@ -1,6 +1,6 @@
 //! docker-compose.cluster.yml: six nodes, of which one is killed and started again.
 
-use crate::stack::{CLUSTER, Stack, comes, done};
+use crate::stack::{CLUSTER, Stack, done};
 use acceptance::{Test, eventually};
 
 pub(crate) const TESTS: &[Test] =
@@ -11,7 +11,7 @@ fn the_services_survive_the_loss_of_a_primary() {
     done(&mut stack.compose(&["up", "--detach"]));
     for channel in ["orders", "payments", "users"] {
         let confirmed = format!("Subscribed successfully to '{channel}'.");
-        comes(&stack.output("subscriber"), &confirmed);
+        stack.output("subscriber").shows_later(&confirmed);
         receives(&stack, channel, "Here");
     }
     // The part in braces decides the slot, as an exercise of the lesson says.
@@ -44,7 +44,7 @@ fn receives(stack: &Stack, channel: &str, message: &str) {
     let published = published.end().with(0);
     assert_eq!(published.stdout.last().unwrap(), &format!("Published: {message} (1 receiver)"));
     let line = format!("Received on channel '{channel}': {message}");
-    comes(&stack.output("subscriber"), &line);
+    stack.output("subscriber").shows_later(&line);
 }
 
 /// The node that owns a channel, in the words of a node of another shard.

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use redis::{Connection, ErrorKind, RedisError, Value};
 
-use crate::stack::{PLAIN, SERVICES, Stack, WITH_ACL, comes, done, root};
+use crate::stack::{PLAIN, SERVICES, Stack, WITH_ACL, done, root};
 use acceptance::Test;
 
 pub(crate) const TESTS: &[Test] = &[
@@ -61,11 +61,11 @@ fn connect(stack: &Stack, user: &str, password: &str) -> Result<Connection, Redi
 fn both_subscribers_receive() {
     let stack = up();
     let subscriber = stack.output("subscriber");
-    comes(&subscriber, "Subscribed successfully to 'notifications'.");
+    subscriber.shows_later("Subscribed successfully to 'notifications'.");
     let received = subscriber.line();
     assert!(received.starts_with("Received on channel 'notifications': "), "{received}");
     let pattern_subscriber = stack.output("pattern-subscriber");
-    comes(&pattern_subscriber, "Subscribed to pattern 'news:*'");
+    pattern_subscriber.shows_later("Subscribed to pattern 'news:*'");
     let received = pattern_subscriber.line();
     assert!(received.starts_with("Pattern 'news:*' matched channel 'news:"), "{received}");
 }

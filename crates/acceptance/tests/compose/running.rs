@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::stack::{CLUSTER, PLAIN, SERVICES, Stack, WITH_ACL, comes, docker, done, follow};
+use crate::stack::{CLUSTER, PLAIN, SERVICES, Stack, WITH_ACL, docker, done, follow};
 use acceptance::{Terminal, Test, service_command};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -45,15 +45,15 @@ fn both_subscribers_receive() {
     }
 
     assert_eq!(publish(&stack, "news:weather", "Rain"), "Published: Rain (1 receiver)");
-    comes(&pattern_subscriber, "Pattern 'news:*' matched channel 'news:weather': Rain");
+    pattern_subscriber.shows_later("Pattern 'news:*' matched channel 'news:weather': Rain");
 
     // A subscriber outside of Docker, as with `cargo run -p subscriber`.
     let url = format!("redis://localhost:{}", stack.port());
     let outside = Terminal::start_command(service_command("subscriber").env("REDIS_URL", url));
-    comes(&outside, "Subscribed successfully to 'notifications'.");
+    outside.shows_later("Subscribed successfully to 'notifications'.");
     assert_eq!(publish(&stack, "notifications", "Hello"), "Published: Hello (2 receivers)");
-    comes(&outside, "Received on channel 'notifications': Hello");
-    comes(&subscriber, "Received on channel 'notifications': Hello");
+    outside.shows_later("Received on channel 'notifications': Hello");
+    subscriber.shows_later("Received on channel 'notifications': Hello");
 }
 
 fn each_of_three_gets_every_message() {
@@ -63,7 +63,7 @@ fn each_of_three_gets_every_message() {
     assert_eq!(containers.len(), 3);
     let subscribers: Vec<_> = containers.iter().map(|container| follow(container)).collect();
     for subscriber in &subscribers {
-        comes(subscriber, "Subscribed successfully to 'notifications'.");
+        subscriber.shows_later("Subscribed successfully to 'notifications'.");
     }
 
     let publisher = ["publisher", "--count", "20", "--interval", "10ms"];
@@ -99,9 +99,9 @@ fn all_receive_again_after_redis_was_killed() {
     // and the subscribers receive messages that were certainly published after the outage.
     let [_, _, subscriber, pattern_subscriber] = &outputs;
     assert_eq!(publish(&stack, "notifications", "Back"), "Published: Back (1 receiver)");
-    comes(subscriber, "Received on channel 'notifications': Back");
+    subscriber.shows_later("Received on channel 'notifications': Back");
     assert_eq!(publish(&stack, "news:weather", "Sun"), "Published: Sun (1 receiver)");
-    comes(pattern_subscriber, "Pattern 'news:*' matched channel 'news:weather': Sun");
+    pattern_subscriber.shows_later("Pattern 'news:*' matched channel 'news:weather': Sun");
 }
 
 fn stop_ends_all_services_within_2_seconds() {
@@ -122,7 +122,7 @@ fn stop_ends_all_services_within_2_seconds() {
     assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
     let goodbye = ["Publisher shutting down.", "Unsubscribing and shutting down."];
     for (output, line) in outputs.iter().zip([goodbye[0], goodbye[0], goodbye[1], goodbye[1]]) {
-        comes(output, line);
+        output.shows_later(line);
     }
 }
 

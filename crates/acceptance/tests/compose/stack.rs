@@ -4,11 +4,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
 
 use serde_json::Value;
 
-use acceptance::{PATIENCE, Terminal};
+use acceptance::Terminal;
 
 pub(crate) const PLAIN: &[&str] = &["docker-compose.yml"];
 pub(crate) const WITH_ACL: &[&str] = &["docker-compose.yml", "docker-compose.acl.yml"];
@@ -179,20 +178,6 @@ impl Drop for Stack {
 /// Follows the output of a container, from its start.
 pub(crate) fn follow(container: &str) -> Terminal {
     Terminal::start_command(Command::new("docker").args(["logs", "--follow", container]))
-}
-
-/// Reads lines until this one.
-#[track_caller]
-pub(crate) fn comes(terminal: &Terminal, line: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    let mut passed = Vec::new();
-    loop {
-        match terminal.line() {
-            read if read == line => return,
-            read => passed.push(read),
-        }
-        assert!(Instant::now() < deadline, "no {line:?} in {passed:#?}");
-    }
 }
 
 /// The output of `docker`, which must succeed.

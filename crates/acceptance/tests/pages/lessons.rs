@@ -20,12 +20,6 @@ fn example(redis: &LocalRedis, name: &str) -> Terminal {
     Terminal::start_command(example_command(name).env("REDIS_URL", redis.url()))
 }
 
-/// Reads lines until this one.
-#[track_caller]
-fn shows_later(terminal: &Terminal, line: &str) {
-    while terminal.line() != line {}
-}
-
 fn the_publisher_publishes_five_messages() {
     let redis = LocalRedis::start().unwrap();
     let subscriber = example(&redis, "subscriber");
@@ -61,12 +55,12 @@ fn the_near_cache_drops_values_that_may_be_old() {
 
     set(&redis, "bonjour");
     publish(&redis, b"changed", b"greeting");
-    shows_later(&cache, "greeting: bonjour (from Redis)");
+    cache.shows_later("greeting: bonjour (from Redis)");
     cache.shows("greeting: bonjour (from memory)");
 
     // Nobody announces this change, but the cache notices the outage.
     redis.restart().unwrap();
     set(&redis, "ciao");
-    shows_later(&cache, "greeting: ciao (from Redis)");
-    shows_later(&cache, "greeting: ciao (from memory)");
+    cache.shows_later("greeting: ciao (from Redis)");
+    cache.shows_later("greeting: ciao (from memory)");
 }

@@ -234,8 +234,8 @@ async fn close_when(sharded: bool) {
     }
 
     let pubsub = subscriber(&redis, sharded).await;
-    let (signal, comes) = tokio::sync::oneshot::channel::<()>();
-    pubsub.close_when(async { comes.await.unwrap() });
+    let (signal, received) = tokio::sync::oneshot::channel::<()>();
+    pubsub.close_when(async { received.await.unwrap() });
     let mut events = pubsub.listen();
     assert_eq!(events.next().now_or_never(), None);
     signal.send(()).unwrap();
