@@ -26,14 +26,6 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<()> {
     let mut redis = LocalRedis::start_on(args.port)?;
-    let mut stdout = std::io::stdout();
-    writeln!(
-        stdout,
-        "{} is ready on 127.0.0.1:{}. Press Ctrl+C to stop it.",
-        redis.server().name(),
-        redis.port()
-    )?;
-
     // Redis runs in its own process group, which the terminal's Ctrl+C does not reach.
     let stopping = Arc::new(AtomicBool::new(false));
     let server = Pid::from_child(redis.process().child());
@@ -45,6 +37,14 @@ fn run(args: &Args) -> anyhow::Result<()> {
             let _ = kill_process(server, Signal::TERM);
         }
     })?;
+
+    let mut stdout = std::io::stdout();
+    writeln!(
+        stdout,
+        "{} is ready on 127.0.0.1:{}. Press Ctrl+C to stop it.",
+        redis.server().name(),
+        redis.port()
+    )?;
 
     let status = redis.process().child().wait()?;
     if !stopping.load(Ordering::Relaxed) {
