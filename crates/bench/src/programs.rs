@@ -234,14 +234,15 @@ pub(crate) fn on_path(name: &str) -> Result<Command, String> {
     is_there.then(|| Command::new(name)).ok_or_else(|| format!("there is no {name} on the PATH"))
 }
 
-/// Subscribers on other clients, if they were built.
+/// Subscribers on other clients, if they were built. With their defaults, fred ends when more than
+/// 32 messages wait, and both lose messages.
 pub(crate) fn rivals() -> Vec<Program> {
     let program = |name| {
         let executable = format!("{}/../rivals/target/release/{name}", env!("CARGO_MANIFEST_DIR"));
         let version = locked_version(include_str!("../../rivals/Cargo.lock"), name)?;
-        let title = format!("{name} {version} (crates/rivals)");
+        let title = format!("{name} {version}, tuned (crates/rivals)");
         let is_built = Path::new(&executable).is_file();
-        is_built.then(|| Program::new(title, 1, Ok(Command::new(executable)), &[]))
+        is_built.then(|| Program::new(title, 1, Ok(Command::new(executable)), &["--tuned"]))
     };
     ["fred", "rustis"].into_iter().filter_map(program).collect()
 }
