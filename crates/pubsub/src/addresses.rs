@@ -72,8 +72,8 @@ impl Addresses {
         self.turn = (self.turn + 1) % self.all.len();
     }
 
-    /// The next attempt begins with this one. What servers have named and was not reached is
-    /// forgotten: this server names the present nodes.
+    /// The next attempt begins with this one. Removes learned addresses that failed: this server
+    /// names the current nodes.
     pub(crate) fn begin_with(&mut self, shown: &str, failed: &[String]) {
         let given: Vec<_> = self.all.drain(..self.given).collect();
         self.all.retain(|learned| !failed.contains(&learned.shown));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_has_named_is_forgotten_if_it_is_not_reached() {
+    fn a_learned_address_that_failed_is_removed() {
         let mut addresses = Addresses::parse("redis://a:1,redis://b:2").unwrap();
         for url in ["redis://c:3", "redis://d:4", "redis://a:1"] {
             addresses.learn(Address::parse(url).unwrap());

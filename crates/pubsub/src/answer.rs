@@ -25,7 +25,7 @@ pub(crate) async fn ask_for_each(
     link: &Link,
     command: &str,
     names: &[ByteString],
-) -> Result<Vec<Answer>, String> {
+) -> Result<Vec<Answer>, Loss> {
     let mut understood_of_each = Vec::new();
     for names in names.chunks(1000) {
         let commands = names.iter().map(|name| {
@@ -34,14 +34,15 @@ pub(crate) async fn ask_for_each(
             each
         });
         let answers = tokio::select! {
-            answers = link.ask(commands) => answers.map_err(|error| Loss::by(&error).reason)?,
-            // Over a slow network, many names take longer, and so do the messages before an answer.
-            () = link.silence(CONNECT_TIMEOUT) => {
-                return Err(format!("no answer to {command} within {CONNECT_TIMEOUT:?}"));
+            answers = link.ask(commands) => answers.map_err(|error| link.loss_by(&error))?,
+            // Only silence counts: a large message may arrive before the answer.
+            since = link.silence(CONNECT_TIMEOUT) => {
+                let reason = format!("no answer to {command} within {CONNECT_TIMEOUT:?}");
+                return Err(Loss { reason, since });
             }
         };
         for (name, answer) in names.iter().zip(answers) {
-            understood_of_each.push(understood(name, answer)?);
+            understood_of_each.push(understood(name, answer).map_err(Loss::now)?);
         }
     }
     Ok(understood_of_each)

@@ -59,9 +59,9 @@ pub(crate) async fn connect_and_subscribe(
     let mut refused = Vec::new();
     for kind in [Kind::Channel, Kind::Pattern] {
         let names = of_kind(kind, wanted);
-        let answers = ask_for_each(&link, kind.subscribe(), &names)
-            .await
-            .map_err(|reason| Error::Unreachable { address: address.shown.clone(), reason })?;
+        let answers = ask_for_each(&link, kind.subscribe(), &names).await.map_err(|loss| {
+            Error::Unreachable { address: address.shown.clone(), reason: loss.reason }
+        })?;
         for (name, answer) in names.into_iter().zip(answers) {
             match answer {
                 Answer::Confirmed => {}

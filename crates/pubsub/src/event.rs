@@ -88,7 +88,7 @@ pub enum Event {
     /// hung, up to 4 s before this event belong to the gap too. (With sharded Pub/Sub the channels
     /// of other nodes continue meanwhile.)
     Disconnected {
-        /// What was seen of it: closed, or no answer to a PING.
+        /// What was seen of it: closed, no answer, or an answer that no Redis gives.
         reason: String,
     },
     /// The connection is back and everything is subscribed to again.

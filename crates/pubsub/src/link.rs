@@ -170,22 +170,30 @@ impl Link {
     /// network that drops packets, closes nothing: only a PING without an answer shows it.
     pub(crate) async fn lost(&self) -> Loss {
         tokio::select! {
-            () = self.0.signs.closed.notified() => match self.0.signs.broken.get() {
-                Some(&reason) => Loss::now(reason.to_owned()),
-                None => Loss::closed(),
-            },
+            () = self.0.signs.closed.notified() => self.closed(),
             loss = self.heartbeat() => loss,
         }
     }
 
-    /// Returns when nothing has arrived for this long, from now on.
-    pub(crate) async fn silence(&self, length: Duration) {
+    /// The error of a command that is the end of the connection.
+    pub(crate) fn loss_by(&self, error: &RedisError) -> Loss {
+        if is_the_end(error) { self.closed() } else { Loss::now(said(error)) }
+    }
+
+    fn closed(&self) -> Loss {
+        // The redis crate reports no more than that.
+        let reason = self.0.signs.broken.get().unwrap_or(&"Redis closed the connection");
+        Loss::now((*reason).to_owned())
+    }
+
+    /// Returns when nothing has arrived for this long, from now on: when the last byte came.
+    pub(crate) async fn silence(&self, length: Duration) -> Instant {
         let mut since = Instant::now();
         loop {
             sleep_until(since + length).await;
             match self.0.signs.arrivals.last() {
                 last if last > since => since = last,
-                _ => return,
+                last => return last,
             }
         }
     }
@@ -232,15 +240,5 @@ pub(crate) struct Loss {
 impl Loss {
     pub(crate) fn now(reason: String) -> Loss {
         Loss { reason, since: Instant::now() }
-    }
-
-    /// The error of a command that is the end of the connection.
-    pub(crate) fn by(error: &RedisError) -> Loss {
-        if is_the_end(error) { Loss::closed() } else { Loss::now(said(error)) }
-    }
-
-    fn closed() -> Loss {
-        // The redis crate does not tell more.
-        Loss::now("Redis closed the connection".to_owned())
     }
 }

@@ -66,6 +66,10 @@ impl Outages {
         self.since = loss.since;
         self.attempts = 0;
         self.reported.clear();
+        self.start_over();
+    }
+
+    fn start_over(&mut self) {
         // A Redis that lets us in and throws us out again must not be dialled in a tight loop:
         // only a connection that has lasted for a while counts as a recovery.
         if self.connected_at.elapsed() > LONGEST_DELAY {
@@ -91,7 +95,7 @@ impl Outages {
     /// An attempt outside of an outage has succeeded, so the next failure is logged again.
     pub(crate) fn succeeded(&mut self) {
         self.reported.clear();
-        self.backoff.start_over();
+        self.start_over();
     }
 
     /// The connection is back, now to `address`. Returns how long it may have been lost, and how
@@ -132,6 +136,8 @@ mod tests {
         outages.backoff.next = LONGEST_DELAY;
         outages.begin("test", &Loss::now("test".to_owned()));
         assert_eq!(outages.backoff.next, LONGEST_DELAY, "thrown out at once");
+        outages.succeeded();
+        assert_eq!(outages.backoff.next, LONGEST_DELAY, "thrown out at once, after a subscribe");
         outages.connected_at = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
         outages.begin("test", &Loss::now("test".to_owned()));
         assert_eq!(outages.backoff.next, FIRST_DELAY);

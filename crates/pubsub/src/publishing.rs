@@ -48,8 +48,8 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// The next batches, up to a limit. When closing begins the queue takes no more: what is in it
-    /// comes, then nothing.
+    /// The next batches, up to a limit. After closing begins, returns what is queued, then an empty
+    /// list.
     pub(crate) async fn next(&mut self) -> Vec<Batch> {
         let mut next = Vec::new();
         loop {

@@ -264,8 +264,8 @@ impl Subscriptions {
         let mut refused = Vec::new();
         for kind in [Kind::Channel, Kind::Pattern] {
             let names = of_kind(kind, self.refused.keys());
-            // If this fails, an answer may still come, and would repeat a confirmation.
-            let answers = ask_for_each(link, kind.subscribe(), &names).await.map_err(Loss::now)?;
+            // If this fails, the connection is given up: a late answer would repeat a confirmation.
+            let answers = ask_for_each(link, kind.subscribe(), &names).await?;
             for (name, answer) in names.into_iter().zip(answers) {
                 match answer {
                     Answer::Confirmed => {

@@ -53,9 +53,10 @@ impl ShardSubscriptions {
         let Some(link) = self.nodes.link(node) else { return Ok(()) };
         let answers = match ask_for_each(&link, "SSUBSCRIBE", &channels).await {
             Ok(answers) => answers,
-            Err(reason) => {
-                self.lost(node, &Loss::now(reason.clone()));
-                return Err(Error::Unreachable { address: node.to_owned(), reason });
+            Err(loss) => {
+                self.lost(node, &loss);
+                let address = node.to_owned();
+                return Err(Error::Unreachable { address, reason: loss.reason });
             }
         };
         let mut result = Ok(());
@@ -202,8 +203,8 @@ impl ShardSubscriptions {
 
     async fn leave_node(&mut self, node: &str, channels: &[ByteString]) {
         let Some(link) = self.nodes.link(node).filter(|_| !channels.is_empty()) else { return };
-        if let Err(reason) = ask_for_each(&link, "SUNSUBSCRIBE", channels).await {
-            self.lost(node, &Loss::now(reason));
+        if let Err(loss) = ask_for_each(&link, "SUNSUBSCRIBE", channels).await {
+            self.lost(node, &loss);
         }
     }
 }

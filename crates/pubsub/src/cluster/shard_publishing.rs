@@ -15,7 +15,6 @@ use super::{IN_CIRCLES, MAX_REDIRECTIONS, NEEDS_REDIS_7};
 use crate::address::Address;
 use crate::addresses::Addresses;
 use crate::error::{is_unknown_command, said};
-use crate::link::Loss;
 use crate::publishing::{Batch, Message, Queue, not_confirmed, publish_until};
 use crate::role::Role;
 use crate::task::Closing;
@@ -154,10 +153,9 @@ impl ShardPublishing {
             let commands: Vec<_> = messages.iter().map(|m| m.message.command.clone()).collect();
             let (node, link) = (node.clone(), self.nodes.link(node));
             async move {
-                match link {
-                    Some(link) => (node, link.ask(commands.into_iter()).await),
-                    None => (node, Ok(Vec::new())),
-                }
+                let Some(link) = link else { return (node, Ok(Vec::new())) };
+                let said = link.ask(commands.into_iter()).await;
+                (node, said.map_err(|error| link.loss_by(&error).reason))
             }
         });
         let mut sending: FuturesUnordered<_> = sending.collect();
@@ -165,9 +163,7 @@ impl ShardPublishing {
         let mut again = Vec::new();
         while !by_node.is_empty() {
             let (node, result) = tokio::select! {
-                Some((node, said)) = sending.next() => {
-                    (node, said.map_err(|error| Loss::by(&error).reason))
-                }
+                Some(said) = sending.next() => said,
                 (node, loss) = self.nodes.lost() => (node, Err(loss.reason)),
             };
             let messages = by_node.remove(&node).unwrap_or_default();

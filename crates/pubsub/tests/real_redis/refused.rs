@@ -1,9 +1,9 @@
 //! Names that Redis refuses from the start, or later.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use acceptance::{Test, ask, command_stat, eventually, redis, tell};
-use local_redis::{LocalRedis, PATIENCE};
+use local_redis::{LocalRedis, PATIENCE, Signal};
 use pubsub::{Event, PubSub};
 use tokio::time::timeout;
 
@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("refused::unsubscribing_in_an_outage_frees_a_subscribe_that_waits", || both(frees)),
     ("refused::a_subscribe_that_was_given_up_in_an_outage_is_left_out", || both(left_out)),
     ("refused::one_refused_name_silences_no_other", || both(silences_no_other)),
+    ("refused::a_gap_begins_at_the_last_sign_of_life", || both(gap)),
     ("refused::a_refused_pattern_silences_no_channel", patterns),
     ("refused::all_names_are_refused", || both(all_refused)),
     ("refused::another_reason_and_another_outage_are_reported_again", || both(reported_again)),
@@ -140,6 +141,23 @@ async fn silences_no_other(sharded: bool) {
     assert_eq!(publish(&redis, sharded, "a", "2"), 1);
     assert_eq!(next(&pubsub).await, message("a", "2"));
     assert_eq!(pubsub.stats().reconnects, 1);
+}
+
+/// A refused name is asked for again and again, so perhaps not a PING shows that Redis hangs.
+async fn gap(sharded: bool) {
+    let mut redis = redis();
+    let pubsub = subscriber(&redis, sharded, &["a", "b"]).await;
+    allow_only(&redis, "&b");
+    is_outage(&[next(&pubsub).await, next(&pubsub).await]);
+    while !matches!(next(&pubsub).await, Event::Refused { .. }) {}
+
+    redis.process().signal(Signal::STOP);
+    let stopped = Instant::now();
+    assert!(matches!(next(&pubsub).await, Event::Disconnected { .. }));
+    let stopped_for = stopped.elapsed();
+    redis.process().signal(Signal::CONT);
+    let Event::Reconnected { gap, .. } = next(&pubsub).await else { panic!() };
+    assert!(gap >= stopped_for, "{gap:?} instead of {stopped_for:?}");
 }
 
 fn patterns() {
