@@ -92,10 +92,17 @@ fn cost(cluster: &LocalCluster, sharded: bool, batches: usize) -> anyhow::Result
                 ensure!(received == [message, channel, &payload], "received {received:?}");
             }
         }
-        // The nodes without a subscriber may still read the last batch. (Valkey counted its light
-        // messages only where they arrive, at first, so their number is not known before.)
-        sleep(Duration::from_millis(100));
-        counted(cluster)
+        // The nodes without a subscriber may still read the last batch. How many messages that makes
+        // depends on the server, so this waits until the number stays the same.
+        let mut before = counted(cluster)?;
+        loop {
+            sleep(Duration::from_millis(50));
+            let now = counted(cluster)?;
+            if now.0 == before.0 {
+                return Ok(now);
+            }
+            before = now;
+        }
     };
     // The first messages make the nodes allocate their buffers.
     let before = publish(1)?;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -95,6 +95,7 @@ pub(crate) struct Cost {
     pub wall: f64,
     /// In user mode and in the kernel.
     pub cpu: f64,
+    pub status: ExitStatus,
 }
 
 impl Running {
@@ -102,7 +103,7 @@ impl Running {
         let used = self.process.child().wait4().context("cannot wait for a process")?;
         let wall = self.started.elapsed().as_secs_f64();
         let cpu = (used.rusage.utime + used.rusage.stime).as_secs_f64();
-        Ok(Cost { wall, cpu })
+        Ok(Cost { wall, cpu, status: used.status })
     }
 
     /// Kills it, so that its shutdown costs nothing.

@@ -97,6 +97,10 @@ fn run(redis: &LocalRedis, writer: &Program, count: u64) -> anyhow::Result<Cost>
     // `publisher` prints a line for each message; the others print how many they published.
     let published = lines.matches("(0 receivers)").count() as u64 == count
         || lines.replace(',', "").contains(&format!("{count} "));
-    ensure!(published, "{} did not publish {count} messages: {lines}", writer.name);
+    let (name, status) = (&writer.name, cost.status);
+    ensure!(
+        published && status.success(),
+        "{name} did not publish {count} messages ({status}): {lines}"
+    );
     Ok(cost)
 }

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use futures_util::future::try_join_all;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -23,6 +23,9 @@ pub(crate) trait Way {
 
     /// A consumer on its own connection. Once this returns, it receives what is sent.
     async fn consumer(keys: &OwnKeys, group: &str, name: &str) -> anyhow::Result<Self::Consumer>;
+
+    /// How many of these consumers (group and name) receive a message.
+    fn receivers(consumers: &[(&str, &str)]) -> usize;
 }
 
 pub(crate) trait Consumer {
@@ -160,7 +163,7 @@ async fn count<W: Way>(experiment: &str, keys: &OwnKeys) -> anyhow::Result<Count
             let (_, received) = newcomer::<W>(keys, "newcomers").await?;
             (json!({ "received": received }), received.to_string())
         }
-        _ => {
+        "left" => {
             share::<W>(keys, 30, &[("workers", "one")]).await?;
             let [keys, messages, bytes] = keys.left().await?;
             let json = json!({ "keys": keys, "messages": messages, "bytes": bytes });
@@ -168,6 +171,7 @@ async fn count<W: Way>(experiment: &str, keys: &OwnKeys) -> anyhow::Result<Count
             let text = format!("{keys}: {messages}, {}", plural(bytes, "byte"));
             (json!({ "left": json }), text)
         }
+        _ => bail!("no experiment {experiment}"),
     };
     keys.remove().await?;
     Ok(Count { json, text })
@@ -182,7 +186,7 @@ fn sum(counts: &[usize]) -> String {
 async fn newcomer<W: Way>(keys: &OwnKeys, group: &str) -> anyhow::Result<(W::Consumer, usize)> {
     let mut consumer = W::consumer(keys, group, "newcomer").await?;
     W::send(keys, END).await?;
-    let received = consume(&mut consumer, |_| {}).await?;
+    let received = consume(&mut consumer, || {}).await?;
     Ok((consumer, received))
 }
 
@@ -192,21 +196,26 @@ async fn share<W: Way>(
     messages: usize,
     names: &[(&str, &str)],
 ) -> anyhow::Result<Vec<usize>> {
-    let (taken, mut reports) = mpsc::unbounded_channel();
+    let (taken, mut reports) = mpsc::unbounded_channel::<()>();
     let mut consumers = Vec::new();
     for (group, name) in names {
         consumers.push(W::consumer(keys, group, name).await?);
     }
     let consuming = try_join_all(consumers.iter_mut().map(|consumer| {
         let taken = taken.clone();
-        consume(consumer, move |text| drop(taken.send(text.to_owned())))
+        consume(consumer, move || {
+            // After an error elsewhere, nobody counts any more.
+            let _ = taken.send(());
+        })
     }));
+    let receivers = W::receivers(names);
     let sending = async {
         for number in 1..=messages {
-            let text = format!("message {number}");
-            W::send(keys, &text).await?;
+            W::send(keys, &format!("message {number}")).await?;
             // One at a time, because Redis serves the consumer that has waited longest.
-            while reports.recv().await.context("nobody is there")? != text {}
+            for _ in 0..receivers {
+                reports.recv().await.context("nobody is there")?;
+            }
         }
         // Each consumer ends after its first one.
         for _ in names {
@@ -219,10 +228,7 @@ async fn share<W: Way>(
 }
 
 /// Takes and acknowledges messages until the last one; returns how many there were before it.
-async fn consume(
-    consumer: &mut impl Consumer,
-    mut taken: impl FnMut(&str),
-) -> anyhow::Result<usize> {
+async fn consume(consumer: &mut impl Consumer, mut taken: impl FnMut()) -> anyhow::Result<usize> {
     let mut count = 0;
     loop {
         let message = consumer.take().await?;
@@ -231,6 +237,6 @@ async fn consume(
             return Ok(count);
         }
         count += 1;
-        taken(&message.text);
+        taken();
     }
 }

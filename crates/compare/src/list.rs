@@ -30,6 +30,10 @@ impl Way for List {
             connection: keys.connect_consumer().await?,
         })
     }
+
+    fn receivers(_: &[(&str, &str)]) -> usize {
+        1
+    }
 }
 
 /// Each worker has its own list of work in progress, so that others can find what a dead worker did

@@ -111,8 +111,12 @@ async fn compare(args: &Args) -> anyhow::Result<()> {
         }
     };
     // In every case. Nothing that could create a key runs any more.
-    let removed = keys.remove().await;
-    if let Some(rows) = removed.and(rows).with_context(at)? {
+    let rows = match (rows, keys.remove().await) {
+        (rows, Ok(())) => rows,
+        (Ok(_), Err(left)) => Err(left),
+        (Err(error), Err(left)) => Err(error.context(format!("{left:#}, after this"))),
+    };
+    if let Some(rows) = rows.with_context(at)? {
         let text = match args {
             Args { json: true, .. } => {
                 let lines: Result<Vec<_>, _> = rows.iter().map(serde_json::to_string).collect();

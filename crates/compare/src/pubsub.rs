@@ -26,6 +26,10 @@ impl Way for Channel {
         pubsub.subscribe([keys.name("channel")]).await?;
         Ok(Subscriber { pubsub })
     }
+
+    fn receivers(consumers: &[(&str, &str)]) -> usize {
+        consumers.len()
+    }
 }
 
 pub(crate) struct Subscriber {

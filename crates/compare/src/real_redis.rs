@@ -37,7 +37,7 @@ pub(crate) async fn check(mut connection: MultiplexedConnection) -> anyhow::Resu
     let mut missing = Vec::new();
     for (command, answer) in NEEDED.into_iter().zip(answers) {
         let detail = answer.as_ref().err().and_then(|error| error.detail());
-        if detail.is_some_and(|detail| detail.starts_with("unknown command")) {
+        if detail.is_some_and(|detail| detail.to_ascii_lowercase().starts_with("unknown command")) {
             missing.push(command);
         }
     }

@@ -4,6 +4,7 @@
 //! Commands: XADD with MAXLEN, which trims; XGROUP CREATE; XREADGROUP; XACK; XAUTOCLAIM to take
 //! over what a dead consumer did not acknowledge.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -46,6 +47,10 @@ impl Way for Stream {
         // Not shared, since a connection that waits in XREADGROUP can do nothing else.
         let connection = keys.connect_consumer().await?;
         Ok(Reader { stream, group: group.to_owned(), name: name.to_owned(), connection })
+    }
+
+    fn receivers(consumers: &[(&str, &str)]) -> usize {
+        consumers.iter().map(|(group, _)| group).collect::<BTreeSet<_>>().len()
     }
 }
 

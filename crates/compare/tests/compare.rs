@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         }),
         ("an_error_removes_the_keys", an_error_removes_the_keys),
         ("says_which_keys_it_could_not_remove", says_which_keys_it_could_not_remove),
+        ("says_what_failed_before_the_keys_stayed", says_what_failed_before_the_keys_stayed),
         ("a_server_without_the_commands", a_server_without_the_commands),
     ];
     let without = [
@@ -205,6 +206,16 @@ fn says_which_keys_it_could_not_remove() {
     }
 }
 
+fn says_what_failed_before_the_keys_stayed() {
+    let (mut redis, mut connection) = start(&[]);
+    let running = Running::held_with(("queue", ""), &redis, &mut connection);
+    redis.kill().unwrap();
+    let (code, _, stderr) = running.end();
+    assert_eq!(code, Some(1), "{stderr}");
+    let (_, what) = stderr.split_once("cannot remove the keys ").expect(&stderr);
+    assert!(what.contains(", after this: List: "), "{stderr}");
+}
+
 fn a_server_without_the_commands() {
     let (redis, mut connection) =
         start(&["--rename-command", "BLMOVE", "", "--rename-command", "XAUTOCLAIM", ""]);
@@ -218,6 +229,8 @@ fn a_server_without_the_commands() {
 }
 
 fn without_any_server() {
+    let clients = compare(&["clients", "--short"]).env("PATH", "/nowhere").output().unwrap();
+    assert_eq!(clients.status.code(), Some(1), "{clients:?}");
     let output = compare(&[]).env("PATH", "/nowhere").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let stderr = text(&output.stderr);

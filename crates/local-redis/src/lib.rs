@@ -57,8 +57,8 @@ impl LocalRedis {
             let port = free_port()?;
             match run(&server, &options, port) {
                 Ok(process) => return Ok(LocalRedis { server, options, port, process }),
-                // Another process may have taken the port in between.
-                Err(_) if attempts < 3 => attempts += 1,
+                // Another process has taken the port in between.
+                Err(_) if attempts < 3 && is_taken(port) => attempts += 1,
                 Err(error) => return Err(error),
             }
         }
@@ -67,7 +67,7 @@ impl LocalRedis {
     /// Starts a server on this port, which must be free.
     pub fn start_on(port: u16) -> anyhow::Result<LocalRedis> {
         let server = Server::find()?;
-        if TcpListener::bind(("127.0.0.1", port)).is_err() {
+        if is_taken(port) {
             bail!(
                 "port {port} is taken, perhaps by another Redis: use that one, or name another \
                  port with --port"
@@ -110,6 +110,10 @@ impl LocalRedis {
         self.process = run(&self.server, &self.options, self.port)?;
         Ok(())
     }
+}
+
+fn is_taken(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_err()
 }
 
 /// A free port that this process has not used before: a killed server needs its own port again

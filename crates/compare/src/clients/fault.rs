@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use local_redis::{LocalCluster, LocalRedis, Server, Signal};
 
 use super::network::{CUT, MEND, Network};
@@ -109,10 +109,13 @@ impl Servers {
                 let owner = cluster.owner(CHANNEL)?.context("the slot has no owner")?;
                 match key {
                     "slot-moved" => cluster.move_slot(CHANNEL, (owner + 1) % 3)?,
-                    _ => cluster.node(owner).kill()?,
+                    "owner-killed" => cluster.node(owner).kill()?,
+                    _ => bail!("no fault {key}"),
                 }
             }
-            _ => {}
+            // The reader of its output does this. Nothing ends in a cluster.
+            ("stall", Single(..)) | (_, Cluster(_)) => {}
+            (key, Single(..)) => bail!("no fault {key}"),
         }
         Ok(())
     }

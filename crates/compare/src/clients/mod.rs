@@ -14,10 +14,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
+
+use local_redis::Server;
 
 use self::client::{CLIENTS, Client, Programs};
-use self::fault::{FAULTS, Fault};
+use self::fault::{FAULTS, Fault, NO_SERVER};
 
 /// The time between the starts of two clients. If all started at once, they would slow down each
 /// other.
@@ -62,6 +64,8 @@ pub(crate) fn compare(args: &Args) -> anyhow::Result<()> {
     let pairs: Vec<_> = pairs.filter(|(one, fault)| one.takes_part(fault.in_cluster())).collect();
     ensure!(!pairs.is_empty(), "none of these clients has one of these faults");
 
+    // Before anything is built, which takes minutes.
+    Server::real().context(NO_SERVER)?;
     let programs = Programs::build(args.short)?;
     let (machine, done) = (RwLock::new(()), AtomicUsize::new(0));
     let row = |client: &Client, fault: &'static Fault| {
@@ -70,10 +74,19 @@ pub(crate) fn compare(args: &Args) -> anyhow::Result<()> {
         let _part = (!fault.is_stall()).then(|| machine.read());
         let command = programs.command(client, fault.in_cluster());
         let seen = command.and_then(|command| run::run(command, fault, watch));
-        let seen = seen.unwrap_or_else(|why| vec![format!("{why:#}").lines().take(1).collect()]);
+        let outcome = match &seen {
+            Ok(cells) => cells.join(", "),
+            Err(why) => format!("{why:#}"),
+        };
+        let seen = seen.unwrap_or_else(|_| vec![outcome.lines().take(1).collect()]);
         let (done, all) = (done.fetch_add(1, Ordering::Relaxed) + 1, pairs.len());
         // A stderr that nobody reads is no reason to stop.
-        let _ = writeln!(std::io::stderr(), "{done}/{all} {}: {}", fault.title, client.title);
+        let _ = writeln!(
+            std::io::stderr(),
+            "{done}/{all} {}: {}: {outcome}",
+            fault.title,
+            client.title
+        );
         Row { fault, cells: [vec![client.title.to_owned()], seen].concat() }
     };
     let rows: Vec<_> = thread::scope(|scope| {
