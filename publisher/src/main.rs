@@ -25,16 +25,16 @@ async fn main() {
 }
 
 async fn publisher(args: Args, out: &mut Output) -> anyhow::Result<()> {
-    let publisher =
+    let client =
         Publisher::builder(args.redis.url()?).sharded(args.shards.sharded).connect().await?;
     writeln!(out, "Publisher: Sending messages to {}...", channels(&args.channels))?;
     out.flush()?;
 
-    publisher.close_when(service::shutdown()); // ends a publish that waits
+    client.close_when(service::shutdown()); // ends a publish that waits
     let mut unconfirmed = 0;
     for (n, channel) in (0..args.count()).zip(args.channels.iter().cycle()) {
         if args.interval.is_zero() {
-            publisher.connected().await; // without a pause, an outage would use up the whole count
+            client.connected().await; // without a pause, an outage would use up the whole count
         } else if n > 0 {
             // Sleeps, unless Ctrl+C comes first.
             let _ = timeout(args.interval, service::shutdown()).await;
@@ -44,7 +44,7 @@ async fn publisher(args: Args, out: &mut Output) -> anyhow::Result<()> {
         }
         let Some(message) = args.messages.choose(&mut rand::rng()) else { break };
         let shown = format!("{}: {}", args.published(channel), escaped(message));
-        match publisher.publish(channel, message).await {
+        match client.publish(channel, message).await {
             Ok(receivers) => writeln!(out, "{shown} ({})", plural(receivers, "receiver"))?,
             // Redis may have published it or not. A second attempt could deliver it twice.
             Err(error) => {
