@@ -5,11 +5,11 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use local_redis::{LocalCluster, PATIENCE, Server};
+use local_redis::{LocalCluster, Server};
 
 use crate::messages::{CHANNEL, payload};
 use crate::paired::{in_turn, median, ratio};
-use crate::programs::Bench;
+use crate::programs::{Bench, connect};
 use crate::report::{Report, Table, factor, grouped, micros};
 
 /// Primaries and replicas. A single node, which uses no bus, comes first. A quick run measures the
@@ -64,7 +64,7 @@ fn cost(cluster: &LocalCluster, sharded: bool, batches: usize) -> anyhow::Result
         false => ["PUBLISH", "SUBSCRIBE", "message"],
         true => ["SPUBLISH", "SSUBSCRIBE", "smessage"],
     };
-    let (takes, delivers) = match sharded {
+    let (publish_at, subscribe_at) = match sharded {
         // Two different nodes, if there are two, so that the message uses the bus.
         false => (0, 1 % cluster.size()),
         true => {
@@ -72,12 +72,8 @@ fn cost(cluster: &LocalCluster, sharded: bool, batches: usize) -> anyhow::Result
             (owner, owner)
         }
     };
-    let connection = |node| -> anyhow::Result<_> {
-        let connection = redis::Client::open(cluster.url(node))?.get_connection()?;
-        connection.set_read_timeout(Some(PATIENCE))?;
-        Ok(connection)
-    };
-    let (mut publisher, mut subscriber) = (connection(takes)?, connection(delivers)?);
+    let mut publisher = connect(&cluster.url(publish_at))?;
+    let mut subscriber = connect(&cluster.url(subscribe_at))?;
     redis::cmd(subscribe).arg(channel).exec(&mut subscriber)?;
     let mut batch = redis::pipe();
     for _ in 0..BATCH {

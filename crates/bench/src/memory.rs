@@ -1,8 +1,11 @@
 //! Memory: the most that a process ever had, after one message and in a flood.
 
 use std::io::Read;
+use std::thread::sleep;
+use std::time::Duration;
 
-use acceptance::eventually;
+use anyhow::ensure;
+use local_redis::PATIENCE;
 
 use crate::drain::drain;
 use crate::messages::CHANNEL;
@@ -51,9 +54,11 @@ fn idle_publisher(bench: &Bench) -> anyhow::Result<Option<f64>> {
     let publisher = Program::new("publisher", 1, command, &["--interval", "1h"]);
     let running = publisher.start(&redis, 1, file)?;
     let mut lines = String::new();
-    eventually("publisher publishes", || {
-        printed.read_to_string(&mut lines).is_ok() && lines.contains("Published: ")
-    });
+    while !lines.contains("Published: ") {
+        ensure!(running.started.elapsed() < PATIENCE, "publisher does not publish: {lines}");
+        sleep(Duration::from_millis(1));
+        printed.read_to_string(&mut lines)?;
+    }
     let memory = running.peak_memory();
     running.kill()?;
     Ok(memory)

@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use acceptance::{Parser, RedisPy, connection};
+use acceptance::{Parser, RedisPy};
 use anyhow::{Context, anyhow, ensure};
 use demo::{Binaries, SERVICES};
 use local_redis::{Leashed, LocalRedis, PATIENCE, Server, Signal};
@@ -112,12 +112,9 @@ impl Running {
         self.wait()
     }
 
-    /// The most memory that it ever had, in MiB; `None` without `/proc`. (`wait4` reports at least
-    /// the memory of the process which started it.)
+    /// In MiB. (`wait4` reports at least the memory of the process which started it.)
     pub(crate) fn peak_memory(&self) -> Option<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        Some(peak.trim().strip_suffix(" kB")?.parse::<f64>().ok()? / 1024.0)
+        Some(self.process.peak_memory()? as f64 / f64::from(1 << 20))
     }
 }
 
@@ -197,7 +194,7 @@ impl Bench {
         stdout: impl Into<Stdio>,
     ) -> anyhow::Result<Subscribed> {
         let redis = self.redis()?;
-        let mut connection = connection(&redis);
+        let mut connection = connect(&redis.url())?;
         let mut questions = redis::pipe();
         // The reader subscribes to the channel or to a pattern, so one of the two numbers becomes 1.
         questions.cmd("PUBSUB").arg("NUMSUB").arg(CHANNEL.name).cmd("PUBSUB").arg("NUMPAT");
@@ -223,6 +220,14 @@ impl Bench {
         };
         LocalRedis::start_with(self.server.clone(), options)
     }
+}
+
+/// A connection that fails if Redis is silent for too long.
+pub(crate) fn connect(url: &str) -> anyhow::Result<Connection> {
+    let client = redis::Client::open(url)?;
+    let connection = client.get_connection().with_context(|| format!("cannot connect to {url}"))?;
+    connection.set_read_timeout(Some(PATIENCE))?;
+    Ok(connection)
 }
 
 /// The benchmark's own executable, for the raw reader and the raw writer.

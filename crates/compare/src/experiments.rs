@@ -155,7 +155,7 @@ async fn count<W: Way>(experiment: &str, keys: &OwnKeys) -> anyhow::Result<Count
                 next.acknowledge(message).await?;
             }
             let claiming = claimed.len();
-            let text = format!("{waiting}, after claiming {claiming}");
+            let text = format!("{waiting}; {claiming} by claiming");
             (json!({ "after_death": { "waiting": waiting, "claiming": claiming } }), text)
         }
         "history" => {

@@ -60,6 +60,13 @@ impl Leashed {
         &mut self.child
     }
 
+    /// The most resident memory that the process ever had, in bytes; `None` without Linux's `/proc`.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(peak.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+    }
+
     /// Sends a signal to the process and all it has started, as Ctrl+C in a terminal does. Does
     /// nothing if it has already ended.
     pub fn signal(&mut self, signal: Signal) {

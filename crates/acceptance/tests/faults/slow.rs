@@ -51,10 +51,7 @@ impl Blocked {
             eprintln!("its memory is measured on Linux only");
             return;
         }
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
-        let status = status.unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        let peak = peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024;
+        let peak = self.process.peak_memory().unwrap();
         eprintln!("peak {} MiB", peak / MIB);
         assert!(peak < limit, "{} MiB", peak / MIB);
     }

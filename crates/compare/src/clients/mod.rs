@@ -14,8 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-
+use anyhow::{Context, anyhow, ensure};
 use local_redis::Server;
 
 use self::client::{CLIENTS, Client, Programs};
@@ -89,7 +88,7 @@ pub(crate) fn compare(args: &Args) -> anyhow::Result<()> {
         );
         Row { fault, cells: [vec![client.title.to_owned()], seen].concat() }
     };
-    let rows: Vec<_> = thread::scope(|scope| {
+    let rows: anyhow::Result<Vec<_>> = thread::scope(|scope| {
         let row = &row;
         let start = |(number, &(client, fault))| {
             scope.spawn(move || {
@@ -98,8 +97,10 @@ pub(crate) fn compare(args: &Args) -> anyhow::Result<()> {
             })
         };
         let running: Vec<_> = (0..).zip(&pairs).map(start).collect();
-        running.into_iter().filter_map(|running| running.join().ok()).collect()
+        let panicked = |_| anyhow!("the thread of a client panicked");
+        running.into_iter().map(|running| running.join().map_err(panicked)).collect()
     });
+    let rows = rows?;
     if args.markdown {
         return page::write(&rows);
     }

@@ -36,12 +36,12 @@ pub(super) async fn run(
     while client.last_message().is_none() {
         let starts = !client.has_ended && start.elapsed() < PATIENCE;
         ensure!(starts, "it does not subscribe: {}", client.log);
-        go_on(SILENT / 8, &servers, &mut publisher, &mut client).await;
+        publish_and_listen(SILENT / 8, &servers, &mut publisher, &mut client).await;
     }
     // The messages before its first one came too early for it.
     let first = messages(&client.heard).map(|(_, number)| number).next();
     publisher.published.retain(|number| Some(*number) >= first);
-    go_on(SILENT, &servers, &mut publisher, &mut client).await;
+    publish_and_listen(SILENT, &servers, &mut publisher, &mut client).await;
 
     servers.set(fault, true)?;
     let lasts = Duration::from_secs(fault.seconds);
@@ -49,14 +49,14 @@ pub(super) async fn run(
     if fault.is_stall() {
         publisher.flood().await?;
         sleep(lasts).await;
-        peak_memory = memory(client.process.leashed().id());
+        peak_memory = client.process.leashed().peak_memory();
         client.drain().await;
     } else {
-        go_on(lasts, &servers, &mut publisher, &mut client).await;
+        publish_and_listen(lasts, &servers, &mut publisher, &mut client).await;
     }
     servers.set(fault, false)?;
     let (repaired, next) = (Instant::now(), publisher.next);
-    go_on(watch, &servers, &mut publisher, &mut client).await;
+    publish_and_listen(watch, &servers, &mut publisher, &mut client).await;
 
     let is_alive = client.last_message().is_some_and(|last| last.elapsed() < SILENT);
     publisher.read_answers();
@@ -82,7 +82,12 @@ pub(super) async fn run(
 }
 
 /// Publishes at the steady rate, and reads what the client prints.
-async fn go_on(time: Duration, servers: &Servers, publisher: &mut Publisher, client: &mut Running) {
+async fn publish_and_listen(
+    time: Duration,
+    servers: &Servers,
+    publisher: &mut Publisher,
+    client: &mut Running,
+) {
     tokio::select! {
         () = sleep(time) => {}
         () = publisher.publish(servers) => {}
@@ -143,11 +148,4 @@ impl Running {
             let _ = timeout(SILENT / 2, self.listen()).await;
         }
     }
-}
-
-/// The most memory that the process ever had, in bytes; `None` where there is no `/proc`.
-fn memory(process: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(peak.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
