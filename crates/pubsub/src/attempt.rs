@@ -59,7 +59,7 @@ pub(crate) async fn connect_and_subscribe(
     let mut refused = Vec::new();
     for kind in [Kind::Channel, Kind::Pattern] {
         let names = of_kind(kind, wanted);
-        let answers = ask_for_each(&link, kind.subscribe(), &names).await.map_err(|loss| {
+        let answers = ask_for_each(&link, kind.command(true), &names).await.map_err(|loss| {
             Error::Unreachable { address: address.shown.clone(), reason: loss.reason }
         })?;
         for (name, answer) in names.into_iter().zip(answers) {
@@ -68,7 +68,7 @@ pub(crate) async fn connect_and_subscribe(
                 Answer::NoPermission(reason) => refused.push(((kind, name), reason)),
                 Answer::Moved(error) | Answer::NotNow(error) | Answer::Failed(error) => {
                     return Err(Error::Command {
-                        command: kind.subscribe(),
+                        command: kind.command(true),
                         names: quoted([&name]),
                         reason: said(&error),
                     });

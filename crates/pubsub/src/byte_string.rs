@@ -11,7 +11,7 @@ use crate::escape::escaped;
 /// Redis passes on whatever was published, so this is not a `String`. It derefs to `[u8]`, a clone
 /// shares the bytes, and `Display` shows them as text on one line that is safe for a terminal (see
 /// [`escaped`]).
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Default, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteString(Bytes);
 
 impl Display for ByteString {
@@ -89,33 +89,10 @@ impl From<&str> for ByteString {
     }
 }
 
-impl PartialEq<[u8]> for ByteString {
-    fn eq(&self, other: &[u8]) -> bool {
-        self.0 == other
-    }
-}
-
-impl PartialEq<&[u8]> for ByteString {
-    fn eq(&self, other: &&[u8]) -> bool {
-        self.0 == *other
-    }
-}
-
-impl<const N: usize> PartialEq<&[u8; N]> for ByteString {
-    fn eq(&self, other: &&[u8; N]) -> bool {
-        self.0 == other[..]
-    }
-}
-
-impl PartialEq<str> for ByteString {
-    fn eq(&self, other: &str) -> bool {
-        self.0 == other
-    }
-}
-
-impl PartialEq<&str> for ByteString {
-    fn eq(&self, other: &&str) -> bool {
-        self.0 == *other
+/// Equal to whatever has the same bytes, text included.
+impl<Other: AsRef<[u8]> + ?Sized> PartialEq<Other> for ByteString {
+    fn eq(&self, other: &Other) -> bool {
+        self.0 == other.as_ref()
     }
 }
 

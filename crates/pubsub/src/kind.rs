@@ -8,17 +8,13 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) fn subscribe(self) -> &'static str {
-        match self {
-            Kind::Channel => "SUBSCRIBE",
-            Kind::Pattern => "PSUBSCRIBE",
-        }
-    }
-
-    pub(crate) fn unsubscribe(self) -> &'static str {
-        match self {
-            Kind::Channel => "UNSUBSCRIBE",
-            Kind::Pattern => "PUNSUBSCRIBE",
+    /// The command that subscribes, or the one that unsubscribes.
+    pub(crate) fn command(self, subscribe: bool) -> &'static str {
+        match (self, subscribe) {
+            (Kind::Channel, true) => "SUBSCRIBE",
+            (Kind::Channel, false) => "UNSUBSCRIBE",
+            (Kind::Pattern, true) => "PSUBSCRIBE",
+            (Kind::Pattern, false) => "PUNSUBSCRIBE",
         }
     }
 

@@ -75,7 +75,8 @@ impl Link {
             .await
             .map_err(|error| Error::opening(&address.shown, &error))?;
         let messages = gate.clone();
-        let tap = Tap::new(stream, move |batch| messages.deliver(batch));
+        let (read, write) = tokio::io::split(stream);
+        let tap = Tap::new(read, move |batch| messages.deliver(batch));
         let broken = tap.broken();
         let signs = Arc::new(Signs {
             arrivals,
@@ -101,9 +102,11 @@ impl Link {
         let settings = address.info.redis_settings();
         let connecting =
             |error| Error::connecting(&address.shown, &error, signs.broken.get().copied());
-        let (mut connection, task) = MultiplexedConnection::new_with_config(settings, tap, config)
-            .await
-            .map_err(connecting)?;
+        let stream = tokio::io::join(tap, write);
+        let (mut connection, task) =
+            MultiplexedConnection::new_with_config(settings, stream, config)
+                .await
+                .map_err(connecting)?;
         // However the task ends: the crate reports some errors of the socket to nobody.
         let ended = NotifyWhenDropped(signs.clone());
         let _task = AbortOnDropHandle::new(tokio::spawn(async move {
@@ -122,26 +125,25 @@ impl Link {
     }
 
     /// Subscribes to all of these names or, where Redis refuses, to none: it checks the rights to
-    /// all of them before it takes the first.
-    pub(crate) async fn subscribe(&self, kind: Kind, names: &[ByteString]) -> RedisResult<()> {
+    /// all of them before it takes the first. Or unsubscribes. Returns when Redis has confirmed.
+    pub(crate) async fn change(
+        &self,
+        subscribe: bool,
+        kind: Kind,
+        names: &[ByteString],
+    ) -> RedisResult<()> {
         let before = self.0.signs.confirmations.load(Ordering::Relaxed);
-        let (mut connection, names) = (self.0.connection.clone(), as_bytes(names));
-        match kind {
-            Kind::Channel => connection.subscribe(names).await?,
-            Kind::Pattern => connection.psubscribe(names).await?,
+        let mut connection = self.connection();
+        let names: Vec<&[u8]> = names.iter().map(|name| &**name).collect();
+        match (subscribe, kind) {
+            (true, Kind::Channel) => connection.subscribe(names).await?,
+            (true, Kind::Pattern) => connection.psubscribe(names).await?,
+            (false, Kind::Channel) => connection.unsubscribe(names).await?,
+            (false, Kind::Pattern) => connection.punsubscribe(names).await?,
         }
-        if self.0.signs.confirmations.load(Ordering::Relaxed) == before {
-            return Err(confirmed_as_array());
-        }
-        Ok(())
-    }
-
-    /// Returns when Redis has confirmed the end of these subscriptions.
-    pub(crate) async fn unsubscribe(&self, kind: Kind, names: &[ByteString]) -> RedisResult<()> {
-        let (mut connection, names) = (self.0.connection.clone(), as_bytes(names));
-        match kind {
-            Kind::Channel => connection.unsubscribe(names).await,
-            Kind::Pattern => connection.punsubscribe(names).await,
+        match self.0.signs.confirmations.load(Ordering::Relaxed) == before {
+            true => Err(confirmed_as_array()),
+            false => Ok(()),
         }
     }
 
@@ -225,10 +227,6 @@ impl Link {
 pub(crate) fn no_answer(address: &Address) -> Error {
     let reason = format!("no answer within {CONNECT_TIMEOUT:?}");
     Error::Unreachable { address: address.shown.clone(), reason }
-}
-
-fn as_bytes(names: &[ByteString]) -> Vec<&[u8]> {
-    names.iter().map(|name| &**name).collect()
 }
 
 /// Why a connection is lost, and since when: the last moment at which it was known to work.

@@ -53,15 +53,11 @@ impl PublisherBuilder {
         PublisherBuilder { sharded, ..self }
     }
 
-    /// Connects.
+    /// Connects as [`Publisher::connect`] does.
     ///
     /// # Errors
     ///
-    /// As [`Publisher::connect`].
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
+    /// The same.
     pub async fn connect(self) -> Result<Publisher, Error> {
         let addresses = Addresses::parse(&self.url)?;
         let (queue, queued) = mpsc::unbounded_channel();

@@ -89,15 +89,11 @@ impl PubSubBuilder {
         PubSubBuilder { bounds: Bounds { messages, bytes }, ..self }
     }
 
-    /// Connects.
+    /// Connects as [`PubSub::connect`] does.
     ///
     /// # Errors
     ///
-    /// As [`PubSub::connect`].
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
+    /// The same.
     pub async fn connect(self) -> Result<PubSub, Error> {
         let inbox = Arc::new(Inbox::new(self.bounds));
         let (commands, asked) = mpsc::channel(1);

@@ -265,7 +265,7 @@ impl Subscriptions {
         for kind in [Kind::Channel, Kind::Pattern] {
             let names = of_kind(kind, self.refused.keys());
             // If this fails, the connection is given up: a late answer would repeat a confirmation.
-            let answers = ask_for_each(link, kind.subscribe(), &names).await?;
+            let answers = ask_for_each(link, kind.command(true), &names).await?;
             for (name, answer) in names.into_iter().zip(answers) {
                 match answer {
                     Answer::Confirmed => {
@@ -289,7 +289,7 @@ impl Subscriptions {
         for ((kind, name), reason) in refused {
             let known = self.refused.entry((kind, name.clone())).or_default();
             if known.insert(reason.clone()) {
-                tracing::warn!("Redis refused {} '{name}': {reason}", kind.subscribe());
+                tracing::warn!("Redis refused {} '{name}': {reason}", kind.command(true));
                 events.push(kind.refused(name, reason));
             }
         }
@@ -304,7 +304,7 @@ impl Subscriptions {
                 let is_refused = |name: &&Name| self.refused.contains_key(*name);
                 let names = of_kind(kind, self.wanted.iter().filter(|name| !is_refused(name)));
                 // The connection is closed next in any case.
-                if !names.is_empty() && link.unsubscribe(kind, &names).await.is_err() {
+                if !names.is_empty() && link.change(false, kind, &names).await.is_err() {
                     return;
                 }
             }
@@ -314,20 +314,18 @@ impl Subscriptions {
 }
 
 async fn execute(link: &Link, command: &Command) -> Result<(), Error> {
-    let Command { subscribe, kind, names, .. } = command;
-    let result = match (names.is_empty(), subscribe) {
+    let &Command { subscribe, kind, ref names, .. } = command;
+    if names.is_empty() {
         // All of its names were unsubscribed from while it waited.
-        (true, _) => return Ok(()),
-        (_, true) => link.subscribe(*kind, names).await,
-        (_, false) => link.unsubscribe(*kind, names).await,
-    };
-    match result {
+        return Ok(());
+    }
+    match link.change(subscribe, kind, names).await {
         Ok(()) => Ok(()),
         // The connection is lost: the command waits for the next one.
         Err(error) if is_the_end(&error) => std::future::pending().await,
         Err(error) => {
-            let verb = if *subscribe { kind.subscribe() } else { kind.unsubscribe() };
-            Err(Error::Command { command: verb, names: quoted(names), reason: said(&error) })
+            let command = kind.command(subscribe);
+            Err(Error::Command { command, names: quoted(names), reason: said(&error) })
         }
     }
 }

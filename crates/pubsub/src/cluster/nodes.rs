@@ -179,7 +179,7 @@ mod tests {
         let name = nodes.anybody().await.unwrap();
         // This keeps the connection open, as a command would that is on its way.
         let link = nodes.link(&name).unwrap();
-        link.subscribe(Kind::Channel, &["a".into()]).await.unwrap();
+        link.change(true, Kind::Channel, &["a".into()]).await.unwrap();
         let publish = |payload: &str| {
             let mut command = redis::cmd("PUBLISH");
             command.arg("a").arg(payload);
