@@ -18,30 +18,29 @@ pub(crate) enum Answer {
     Failed(RedisError),
 }
 
-/// Sends `command` once for each name, up to a thousand together. In one command they would be
-/// refused together, and NOPERM does not say which one is not allowed. An error is the end of the
-/// link.
-pub(crate) async fn ask_for_each(
+/// Sends a command for each name, up to a thousand together. In one command they would be refused
+/// together, and NOPERM does not say which one is not allowed. An error is the end of the link.
+pub(crate) async fn ask_for_each<'a>(
     link: &Link,
-    command: &str,
-    names: &[ByteString],
+    commands: impl IntoIterator<Item = (&'static str, &'a ByteString)>,
 ) -> Result<Vec<Answer>, Loss> {
+    let commands: Vec<_> = commands.into_iter().collect();
     let mut understood_of_each = Vec::new();
-    for names in names.chunks(1000) {
-        let commands = names.iter().map(|name| {
+    for commands in commands.chunks(1000) {
+        let asking = link.ask(commands.iter().map(|(command, name)| {
             let mut each = redis::cmd(command);
-            each.arg(&**name);
+            each.arg(&***name);
             each
-        });
+        }));
         let answers = tokio::select! {
-            answers = link.ask(commands) => answers.map_err(|error| link.loss_by(&error))?,
+            answers = asking => answers.map_err(|error| link.loss_by(&error))?,
             // Only silence counts: a large message may arrive before the answer.
             since = link.silence(CONNECT_TIMEOUT) => {
-                let reason = format!("no answer to {command} within {CONNECT_TIMEOUT:?}");
+                let reason = format!("no answer to {} within {CONNECT_TIMEOUT:?}", commands[0].0);
                 return Err(Loss { reason, since });
             }
         };
-        for (name, answer) in names.iter().zip(answers) {
+        for ((_, name), answer) in commands.iter().zip(answers) {
             understood_of_each.push(understood(name, answer).map_err(Loss::now)?);
         }
     }

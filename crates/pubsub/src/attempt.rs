@@ -24,14 +24,6 @@ pub(crate) struct Reconnected {
     pub(crate) refused: Vec<(Name, String)>,
 }
 
-/// The names of this kind among these.
-pub(crate) fn of_kind<'a>(
-    kind: Kind,
-    names: impl IntoIterator<Item = &'a Name>,
-) -> Vec<ByteString> {
-    names.into_iter().filter(|name| name.0 == kind).map(|name| name.1.clone()).collect()
-}
-
 pub(crate) async fn connect(
     address: Address,
     inbox: Arc<Inbox>,
@@ -56,25 +48,29 @@ pub(crate) async fn connect_and_subscribe(
     wanted: &BTreeSet<Name>,
 ) -> Result<Reconnected, Error> {
     let (link, gate) = connect(address.clone(), inbox, bounds, false).await?;
+    let answers = ask_for_each(&link, subscribing(wanted)).await.map_err(|loss| {
+        Error::Unreachable { address: address.shown.clone(), reason: loss.reason }
+    })?;
     let mut refused = Vec::new();
-    for kind in [Kind::Channel, Kind::Pattern] {
-        let names = of_kind(kind, wanted);
-        let answers = ask_for_each(&link, kind.command(true), &names).await.map_err(|loss| {
-            Error::Unreachable { address: address.shown.clone(), reason: loss.reason }
-        })?;
-        for (name, answer) in names.into_iter().zip(answers) {
-            match answer {
-                Answer::Confirmed => {}
-                Answer::NoPermission(reason) => refused.push(((kind, name), reason)),
-                Answer::Moved(error) | Answer::NotNow(error) | Answer::Failed(error) => {
-                    return Err(Error::Command {
-                        command: kind.command(true),
-                        names: quoted([&name]),
-                        reason: said(&error),
-                    });
-                }
+    for ((kind, name), answer) in wanted.iter().zip(answers) {
+        match answer {
+            Answer::Confirmed => {}
+            Answer::NoPermission(reason) => refused.push(((*kind, name.clone()), reason)),
+            Answer::Moved(error) | Answer::NotNow(error) | Answer::Failed(error) => {
+                return Err(Error::Command {
+                    command: kind.command(true),
+                    names: quoted([name]),
+                    reason: said(&error),
+                });
             }
         }
     }
     Ok(Reconnected { link, gate, refused })
+}
+
+/// The commands that subscribe to these.
+pub(crate) fn subscribing<'a>(
+    names: impl IntoIterator<Item = &'a Name>,
+) -> impl Iterator<Item = (&'static str, &'a ByteString)> {
+    names.into_iter().map(|(kind, name)| (kind.command(true), name))
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::addresses::Addresses;
 use crate::answer::{Answer, ask_for_each};
-use crate::attempt::{Name, Reconnected, connect, connect_and_subscribe, of_kind};
+use crate::attempt::{Name, Reconnected, connect, connect_and_subscribe, subscribing};
 use crate::error::{is_the_end, said};
 use crate::gate::Gate;
 use crate::inbox::{Bounds, Inbox};
@@ -261,20 +261,18 @@ impl Subscriptions {
 
     /// Tries the refused names again, on the same connection.
     async fn try_again(&mut self, link: &Link) -> Result<(), Loss> {
+        let names: Vec<_> = self.refused.keys().cloned().collect();
+        // If this fails, the connection is given up: a late answer would repeat a confirmation.
+        let answers = ask_for_each(link, subscribing(&names)).await?;
         let mut refused = Vec::new();
-        for kind in [Kind::Channel, Kind::Pattern] {
-            let names = of_kind(kind, self.refused.keys());
-            // If this fails, the connection is given up: a late answer would repeat a confirmation.
-            let answers = ask_for_each(link, kind.command(true), &names).await?;
-            for (name, answer) in names.into_iter().zip(answers) {
-                match answer {
-                    Answer::Confirmed => {
-                        tracing::info!("Redis allows '{name}' again");
-                        self.refused.remove(&(kind, name));
-                    }
-                    Answer::NoPermission(reason) => refused.push(((kind, name), reason)),
-                    Answer::Moved(_) | Answer::NotNow(_) | Answer::Failed(_) => {}
+        for (name, answer) in names.into_iter().zip(answers) {
+            match answer {
+                Answer::Confirmed => {
+                    tracing::info!("Redis allows '{}' again", name.1);
+                    self.refused.remove(&name);
                 }
+                Answer::NoPermission(reason) => refused.push((name, reason)),
+                Answer::Moved(_) | Answer::NotNow(_) | Answer::Failed(_) => {}
             }
         }
         let refused = self.newly_refused(refused);
@@ -299,17 +297,10 @@ impl Subscriptions {
     /// Unsubscribes by name: without names Redis would confirm as many as it still knows of.
     async fn say_goodbye(&self) {
         let Some(link) = &self.link else { return };
-        let goodbye = async {
-            for kind in [Kind::Channel, Kind::Pattern] {
-                let is_refused = |name: &&Name| self.refused.contains_key(*name);
-                let names = of_kind(kind, self.wanted.iter().filter(|name| !is_refused(name)));
-                // The connection is closed next in any case.
-                if !names.is_empty() && link.change(false, kind, &names).await.is_err() {
-                    return;
-                }
-            }
-        };
-        let _ = timeout(GOODBYE_TIMEOUT, goodbye).await;
+        let subscribed = self.wanted.iter().filter(|name| !self.refused.contains_key(*name));
+        let unsubscribing = subscribed.map(|(kind, name)| (kind.command(false), name));
+        // The connection is closed next in any case.
+        let _ = timeout(GOODBYE_TIMEOUT, ask_for_each(link, unsubscribing)).await;
     }
 }
 

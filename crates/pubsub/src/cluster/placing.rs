@@ -51,14 +51,16 @@ impl ShardSubscriptions {
         // Some may have been given up since another node named this one.
         channels.retain(|channel| self.channels.contains_key(channel));
         let Some(link) = self.nodes.link(node) else { return Ok(()) };
-        let answers = match ask_for_each(&link, "SSUBSCRIBE", &channels).await {
-            Ok(answers) => answers,
-            Err(loss) => {
-                self.lost(node, &loss);
-                let address = node.to_owned();
-                return Err(Error::Unreachable { address, reason: loss.reason });
-            }
-        };
+        let answers =
+            match ask_for_each(&link, channels.iter().map(|channel| ("SSUBSCRIBE", channel))).await
+            {
+                Ok(answers) => answers,
+                Err(loss) => {
+                    self.lost(node, &loss);
+                    let address = node.to_owned();
+                    return Err(Error::Unreachable { address, reason: loss.reason });
+                }
+            };
         let mut result = Ok(());
         let (mut given_up, mut given_back) = (Vec::new(), Vec::new());
         for (channel, answer) in channels.into_iter().zip(answers) {
@@ -159,7 +161,7 @@ impl ShardSubscriptions {
         // This changes nothing, as there is no such subscription at that node, and is answered as
         // a SSUBSCRIBE would be: with MOVED if another node owns the channel.
         let channels: Vec<_> = at_replicas.iter().map(|(channel, _)| channel.clone()).collect();
-        let Ok(answers) = ask_for_each(&link, "SUNSUBSCRIBE", &channels).await else { return };
+        let Ok(answers) = ask_for_each(&link, unsubscribing(&channels)).await else { return };
         for ((channel, replica), answer) in at_replicas.into_iter().zip(answers) {
             let owner = match answer {
                 Answer::Confirmed => primary.clone(),
@@ -203,10 +205,14 @@ impl ShardSubscriptions {
 
     async fn leave_node(&mut self, node: &str, channels: &[ByteString]) {
         let Some(link) = self.nodes.link(node).filter(|_| !channels.is_empty()) else { return };
-        if let Err(loss) = ask_for_each(&link, "SUNSUBSCRIBE", channels).await {
+        if let Err(loss) = ask_for_each(&link, unsubscribing(channels)).await {
             self.lost(node, &loss);
         }
     }
+}
+
+fn unsubscribing(channels: &[ByteString]) -> impl Iterator<Item = (&'static str, &ByteString)> {
+    channels.iter().map(|channel| ("SUNSUBSCRIBE", channel))
 }
 
 fn refused<'a>(channels: impl IntoIterator<Item = &'a ByteString>, reason: &str) -> Error {
