@@ -7,11 +7,12 @@
 //! newest message is dropped and counted, and the count stays in the queue exactly where the
 //! message would have been.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use crate::tap::BLOCK;
 use crate::{Event, Stats};
@@ -159,20 +160,18 @@ impl Queue {
 /// A [`Queue`] between the connection, which pushes, and any number of readers, who wait.
 pub(crate) struct Inbox {
     state: Mutex<State>,
+    changed: Notify,
 }
 
 struct State {
     queue: Queue,
-    /// Wakes the readers that wait. Each has a number, under which it can be forgotten.
-    wakers: BTreeMap<u64, Waker>,
-    readers: u64,
     closed: bool,
 }
 
 impl Inbox {
     pub(crate) fn new(bounds: Bounds) -> Inbox {
-        let (queue, wakers) = (Queue::new(bounds), BTreeMap::new());
-        Inbox { state: Mutex::new(State { queue, wakers, readers: 0, closed: false }) }
+        let state = Mutex::new(State { queue: Queue::new(bounds), closed: false });
+        Inbox { state, changed: Notify::new() }
     }
 
     /// Adds events in the order in which they came.
@@ -186,14 +185,14 @@ impl Inbox {
         if !state.closed {
             change(&mut state.queue);
         }
-        state.wake_all();
+        drop(state);
+        self.changed.notify_waiters();
     }
 
     /// Accepts nothing more. What waits can still be read.
     pub(crate) fn close(&self) {
-        let mut state = self.lock();
-        state.closed = true;
-        state.wake_all();
+        self.lock().closed = true;
+        self.changed.notify_waiters();
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -201,39 +200,27 @@ impl Inbox {
         Stats { waiting: queue.messages as u64, ..queue.stats }
     }
 
-    pub(crate) fn new_reader(&self) -> u64 {
-        let mut state = self.lock();
-        state.readers += 1;
-        state.readers
-    }
-
-    /// The next event for the reader of this number: `None` when the inbox is closed and empty.
-    pub(crate) fn poll_next(&self, reader: u64, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        let mut state = self.lock();
-        if let Some(event) = state.queue.pop() {
-            return Poll::Ready(Some(event));
+    /// The next event, or `None` when the inbox is closed and empty. Giving it up loses nothing.
+    pub(crate) async fn next(&self) -> Option<Event> {
+        loop {
+            // Before the look, so that it notices what changes after it.
+            let changed = self.changed.notified();
+            {
+                let mut state = self.lock();
+                if let Some(event) = state.queue.pop() {
+                    return Some(event);
+                }
+                if state.closed {
+                    return None;
+                }
+            }
+            changed.await;
         }
-        if state.closed {
-            return Poll::Ready(None);
-        }
-        state.wakers.insert(reader, context.waker().clone());
-        Poll::Pending
-    }
-
-    /// Does not wake this reader any more.
-    pub(crate) fn forget(&self, reader: u64) {
-        self.lock().wakers.remove(&reader);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic while the lock was held leaves the queue as it was before or after one event.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn wake_all(&mut self) {
-        mem::take(&mut self.wakers).into_values().for_each(Waker::wake);
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, PushInfo, RedisError, RedisResult};
-use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::address::Address;
@@ -46,17 +46,9 @@ struct Inner {
 struct Signs {
     arrivals: Arc<Arrivals>,
     confirmations: AtomicU64,
-    closed: Notify,
+    closed: CancellationToken,
     /// Why the stream of bytes was given up, if it was not Redis that closed it.
     broken: Arc<OnceLock<&'static str>>,
-}
-
-struct NotifyWhenDropped(Arc<Signs>);
-
-impl Drop for NotifyWhenDropped {
-    fn drop(&mut self) {
-        self.0.closed.notify_one();
-    }
 }
 
 impl Link {
@@ -81,7 +73,7 @@ impl Link {
         let signs = Arc::new(Signs {
             arrivals,
             confirmations: AtomicU64::new(0),
-            closed: Notify::new(),
+            closed: CancellationToken::new(),
             broken,
         });
         let told = signs.clone();
@@ -108,9 +100,9 @@ impl Link {
                 .await
                 .map_err(connecting)?;
         // However the task ends: the crate reports some errors of the socket to nobody.
-        let ended = NotifyWhenDropped(signs.clone());
+        let closes = signs.closed.clone().drop_guard();
         let _task = AbortOnDropHandle::new(tokio::spawn(async move {
-            let _ended = ended;
+            let _closes = closes;
             task.await;
         }));
         let role = Role::ask(&mut connection).await.map_err(connecting)?;
@@ -172,7 +164,7 @@ impl Link {
     /// network that drops packets, closes nothing: only a PING without an answer shows it.
     pub(crate) async fn lost(&self) -> Loss {
         tokio::select! {
-            () = self.0.signs.closed.notified() => self.closed(),
+            () = self.0.signs.closed.cancelled() => self.closed(),
             loss = self.heartbeat() => loss,
         }
     }

@@ -10,6 +10,7 @@ use redis::{Cmd, RedisError};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::address::Address;
 use crate::addresses::Addresses;
@@ -18,7 +19,6 @@ use crate::gate::Gate;
 use crate::link::{Link, Loss};
 use crate::outage::{LONGEST_DELAY, Outages};
 use crate::role::{Role, demoted};
-use crate::task::Closing;
 use crate::{ByteString, Error};
 
 /// How many batches are sent as one pipeline, if so many wait.
@@ -44,7 +44,7 @@ pub(crate) struct Batch {
 /// The batches that wait to be sent.
 pub(crate) struct Queue {
     batches: UnboundedReceiver<Batch>,
-    closing: Closing,
+    closing: CancellationToken,
 }
 
 impl Queue {
@@ -55,7 +55,7 @@ impl Queue {
         loop {
             tokio::select! {
                 biased;
-                () = self.closing.begins(), if !self.batches.is_closed() => self.batches.close(),
+                () = self.closing.cancelled(), if !self.batches.is_closed() => self.batches.close(),
                 _ = self.batches.recv_many(&mut next, MOST_BATCHES) => return next,
             }
         }
@@ -65,13 +65,13 @@ impl Queue {
 /// Runs a task that publishes what is queued. After `closing` begins, the task has a while to answer
 /// what is still in the queue.
 pub(crate) async fn publish_until<Publishing: Future<Output = ()>>(
-    mut closing: Closing,
+    closing: CancellationToken,
     batches: UnboundedReceiver<Batch>,
     publish: impl FnOnce(Queue) -> Publishing,
 ) {
     let queue = Queue { batches, closing: closing.clone() };
     let last_answers = async {
-        closing.begins().await;
+        closing.cancelled().await;
         sleep(LAST_ANSWERS).await;
     };
     tokio::select! {
@@ -108,7 +108,7 @@ impl Publishing {
         Ok(Publishing { addresses, link, connected })
     }
 
-    pub(crate) async fn run(self, batches: UnboundedReceiver<Batch>, closing: Closing) {
+    pub(crate) async fn run(self, batches: UnboundedReceiver<Batch>, closing: CancellationToken) {
         publish_until(closing, batches, |queue| self.publish(queue)).await;
     }
 

@@ -4,15 +4,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::stream::Stream;
+use futures_util::stream::{self, Stream};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::addresses::Addresses;
 use crate::cluster::ShardSubscriptions;
 use crate::inbox::{Bounds, Inbox};
 use crate::kind::Kind;
 use crate::subscriptions::{Command, Subscriptions};
-use crate::task::{Closing, Task};
+use crate::task::Task;
 use crate::{ByteString, Error, Event, Stats};
 
 /// A subscriber: the counterpart of redis-py's `pubsub()`.
@@ -110,7 +111,7 @@ impl PubSubBuilder {
 }
 
 /// Spawns the task that fills the inbox. The streams end with it, also if it panics.
-fn spawn<Running>(inbox: &Arc<Inbox>, run: impl FnOnce(Closing) -> Running) -> Task
+fn spawn<Running>(inbox: &Arc<Inbox>, run: impl FnOnce(CancellationToken) -> Running) -> Task
 where
     Running: Future<Output = ()> + Send + 'static,
 {
@@ -254,14 +255,17 @@ impl PubSub {
     /// `listen` or [`get_message`](Self::get_message) continues where it ended. With several
     /// streams, each event goes to one of them only.
     pub fn listen(&self) -> Events {
-        Events { reader: self.0.inbox.new_reader(), client: self.0.clone() }
+        let events = stream::unfold(self.0.clone(), async |client| {
+            let event = client.inbox.next().await?;
+            Some((event, client))
+        });
+        Events(Box::pin(events.fuse()))
     }
 
     /// The next event, if one comes within `timeout`. `Duration::ZERO` only looks.
     pub async fn get_message(&self, timeout: Duration) -> Option<Event> {
-        let mut events = self.listen();
         // The event is polled before the clock, so an event that is there always comes.
-        tokio::time::timeout(timeout, events.next()).await.ok()?
+        tokio::time::timeout(timeout, self.0.inbox.next()).await.ok()?
     }
 
     /// Unsubscribes from everything and closes the connection, for all clones and streams. Returns
@@ -284,22 +288,13 @@ impl PubSub {
 }
 
 /// The events of a [`PubSub`]; see [`PubSub::listen`].
-pub struct Events {
-    client: Arc<Client>,
-    reader: u64,
-}
+pub struct Events(Pin<Box<dyn Stream<Item = Event> + Send>>);
 
 impl Stream for Events {
     type Item = Event;
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        self.client.inbox.poll_next(self.reader, context)
-    }
-}
-
-impl Drop for Events {
-    fn drop(&mut self) {
-        self.client.inbox.forget(self.reader);
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.0.as_mut().poll_next(context)
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::addresses::Addresses;
 use crate::answer::{Answer, ask_for_each};
@@ -18,7 +19,6 @@ use crate::kind::{Kind, quoted};
 use crate::link::{Link, Loss};
 use crate::outage::{Backoff, LONGEST_DELAY, Outages};
 use crate::role::Hearing;
-use crate::task::Closing;
 use crate::{ByteString, Error, Event};
 
 /// How long closing waits for Redis to confirm the unsubscribing.
@@ -95,9 +95,9 @@ impl Subscriptions {
         })
     }
 
-    pub(crate) async fn run(mut self, mut closing: Closing) {
+    pub(crate) async fn run(mut self, closing: CancellationToken) {
         tokio::select! {
-            () = closing.begins() => {}
+            () = closing.cancelled() => {}
             () = self.stay_subscribed() => {}
         }
         self.say_goodbye().await;

@@ -1,67 +1,49 @@
-use std::sync::Arc;
-
-use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// The task behind a [`PubSub`](crate::PubSub) or a [`Publisher`](crate::Publisher): how to end
 /// it, and how to know that it has ended.
 pub(crate) struct Task {
-    closing: Arc<watch::Sender<bool>>,
-    abort: AbortHandle,
-}
-
-/// The task's side.
-#[derive(Clone)]
-pub(crate) struct Closing(watch::Receiver<bool>);
-
-impl Closing {
-    /// Returns when the task is to end.
-    pub(crate) async fn begins(&mut self) {
-        // An error would mean that the handle is gone, which aborts the task.
-        let _ = self.0.wait_for(|&closing| closing).await;
-    }
+    closing: CancellationToken,
+    ended: CancellationToken,
+    _running: AbortOnDropHandle<()>,
 }
 
 impl Task {
-    pub(crate) fn spawn<Running>(run: impl FnOnce(Closing) -> Running) -> Task
+    /// The task is to end when the token that `run` gets is cancelled.
+    pub(crate) fn spawn<Running>(run: impl FnOnce(CancellationToken) -> Running) -> Task
     where
         Running: Future<Output = ()> + Send + 'static,
     {
-        let (closing, begins) = watch::channel(false);
-        let running = run(Closing(begins.clone()));
-        let task = async move {
+        let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
+        let running = run(closing.clone());
+        let ends = ended.clone().drop_guard();
+        let _running = AbortOnDropHandle::new(tokio::spawn(async move {
             // Dropped last: then the connection is gone, too.
-            let _ended = begins;
+            let _ends = ends;
             running.await;
-        };
-        let abort = tokio::spawn(task).abort_handle();
-        Task { closing: Arc::new(closing), abort }
+        }));
+        Task { closing, ended, _running }
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        *self.closing.borrow() || self.closing.is_closed()
+        self.closing.is_cancelled() || self.ended.is_cancelled()
     }
 
     /// Tells the task to end, and returns when it has ended.
     pub(crate) async fn close(&self) {
-        self.closing.send_replace(true);
-        self.closing.closed().await;
+        self.closing.cancel();
+        self.ended.cancelled().await;
     }
 
     /// Tells the task to end when `signal` comes. Does not keep the task alive.
     pub(crate) fn close_when(&self, signal: impl Future<Output = ()> + Send + 'static) {
-        let closing = self.closing.clone();
+        let (closing, ended) = (self.closing.clone(), self.ended.clone());
         tokio::spawn(async move {
             tokio::select! {
-                () = signal => drop(closing.send_replace(true)),
-                () = closing.closed() => {}
+                () = signal => closing.cancel(),
+                () = ended.cancelled() => {}
             }
         });
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.abort.abort();
     }
 }

@@ -8,6 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use redis::{RedisResult, RetryMethod};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::lost_owners::LostOwners;
 use super::nodes::Nodes;
@@ -17,7 +18,6 @@ use crate::addresses::Addresses;
 use crate::error::{is_unknown_command, said};
 use crate::publishing::{Batch, Message, Queue, not_confirmed, publish_until};
 use crate::role::Role;
-use crate::task::Closing;
 use crate::{ByteString, Error};
 
 /// How many owners are remembered. When there are more channels all are forgotten, and looked up
@@ -52,7 +52,7 @@ impl ShardPublishing {
         Ok(publishing)
     }
 
-    pub(crate) async fn run(self, batches: UnboundedReceiver<Batch>, closing: Closing) {
+    pub(crate) async fn run(self, batches: UnboundedReceiver<Batch>, closing: CancellationToken) {
         publish_until(closing, batches, |queue| self.publish_queued(queue)).await;
     }
 

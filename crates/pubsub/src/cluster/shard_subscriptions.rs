@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::LONGEST_DELAY;
 use super::nodes::Nodes;
@@ -18,7 +19,6 @@ use crate::inbox::Inbox;
 use crate::link::Loss;
 use crate::outage::{Backoff, Outages};
 use crate::subscriptions::{Command, GOODBYE_TIMEOUT};
-use crate::task::Closing;
 use crate::{ByteString, Error, Event};
 
 /// Where a channel is subscribed to.
@@ -95,9 +95,9 @@ impl ShardSubscriptions {
         })
     }
 
-    pub(crate) async fn run(mut self, mut closing: Closing) {
+    pub(crate) async fn run(mut self, closing: CancellationToken) {
         tokio::select! {
-            () = closing.begins() => {}
+            () = closing.cancelled() => {}
             () = self.stay_subscribed() => {}
         }
         self.say_goodbye().await;
