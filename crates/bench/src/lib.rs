@@ -1,7 +1,6 @@
 //! Measures the services beside other programs: the cost of a message, the time it takes, and what
 //! a process needs. `cargo bench` runs it.
 
-mod bus;
 mod chart;
 mod drain;
 mod latency;
@@ -56,8 +55,6 @@ enum Section {
     Start,
     /// Idle, and in a flood
     Memory,
-    /// What a message costs the nodes of a cluster
-    Bus,
 }
 
 /// Runs the benchmark. `target_tmpdir` is the folder that cargo gives to benchmarks.
@@ -83,7 +80,6 @@ fn run(args: &Args, target_tmpdir: &str) -> anyhow::Result<()> {
             Section::Latency => latency::measure,
             Section::Start => start::measure,
             Section::Memory => memory::measure,
-            Section::Bus => bus::measure,
         };
         measure(&bench, &mut report)?;
     }

@@ -223,7 +223,7 @@ impl Bench {
 }
 
 /// A connection that fails if Redis is silent for too long.
-pub(crate) fn connect(url: &str) -> anyhow::Result<Connection> {
+fn connect(url: &str) -> anyhow::Result<Connection> {
     let client = redis::Client::open(url)?;
     let connection = client.get_connection().with_context(|| format!("cannot connect to {url}"))?;
     connection.set_read_timeout(Some(PATIENCE))?;
