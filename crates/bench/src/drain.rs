@@ -2,50 +2,41 @@
 //! the last one.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, ensure};
+use local_redis::{Leashed, Signal};
 
-use crate::messages::{self, CHANNEL, Kind, PATTERN, payload};
+use crate::messages::{self, CHANNEL, Load, PATTERN, payload};
 use crate::paired::{in_turn, median, ratio};
-use crate::programs::{Bench, Format, Program, Subscribed, file, rivals};
+use crate::programs::{Bench, Program, Subscribed, cpu, file, rivals};
 use crate::raw;
-use crate::report::{Limit, Report, Table, factor, grouped, micros};
+use crate::report::{Report, factor, grouped, micros};
 
-/// If a reader prints nothing for this long after the last message was published, the rest is lost.
-const GIVE_UP: Duration = Duration::from_secs(5);
-
-/// The pause between two looks at the output.
-const CHECK: Duration = Duration::from_micros(500);
-
-/// A kind of subscription, messages, and bytes in each message.
-pub(crate) type Load = (Kind, u64, usize);
+const HEADER: [&str; 6] = ["", "wall a message", "× raw", "CPU a message", "× raw", "lost"];
 
 /// All messages of a drain fit into the memory of a small machine.
 const DRAINS: [Load; 6] = [
     (CHANNEL, 300_000, 64),
     (CHANNEL, 300_000, 16),
     (CHANNEL, 100_000, 1024),
-    (CHANNEL, LARGEST, 1024),
+    (CHANNEL, 500_000, 1024),
     (PATTERN, 300_000, 64),
     (PATTERN, 300_000, 16),
 ];
 
-/// Only the raw reader and the services drain so many: the others would take too long.
-const LARGEST: u64 = 500_000;
-
 pub(crate) struct Drained {
     /// From the first byte published to the last line printed, in seconds per message.
-    pub wall: f64,
+    wall: f64,
     /// Of the reader, without its start, in seconds per message.
-    pub cpu: f64,
-    /// In MiB, where it is known.
-    pub peak_memory: Option<f64>,
+    cpu: f64,
+    /// In bytes, where it is known.
+    pub peak_memory: Option<u64>,
     /// The reader's share of the messages.
-    pub count: u64,
+    count: u64,
     pub lost: u64,
 }
 
@@ -53,91 +44,80 @@ pub(crate) struct Drained {
 pub(crate) fn drain(bench: &Bench, reader: &Program, load: Load) -> anyhow::Result<Drained> {
     let (kind, count, size) = load;
     let count = (count / reader.share).max(1);
-    let idle = bench.subscribe(reader, file()?.0)?;
-    let start_cpu = idle.running.kill()?.cpu;
-    drop(idle.redis);
+    let start_cpu = kill(bench.subscribe(reader, file()?.into())?.process)?;
 
-    let (file, printed) = file()?;
-    let Subscribed { redis, running, .. } = bench.subscribe(reader, file)?;
+    let mut output = file()?;
+    let Subscribed { redis, process, .. } = bench.subscribe(reader, output.try_clone()?.into())?;
     let port = redis.port();
-    let published = spawn(move || raw::publish(port, kind.channel, count, size));
-    let end = wait_for(&printed, &payload(count - 1, size), || published.is_finished())?;
+    let published = spawn(move || raw::publish(port, (kind, count, size)));
+    let end = wait_for(&output, &payload(count - 1, size), || published.is_finished())?;
     let (start, receivers) = published.join().map_err(|_| anyhow!("the publisher panicked"))??;
     ensure!(receivers == count, "Redis counted {receivers} receivers instead of {count}");
 
-    let peak_memory = running.peak_memory();
-    let cpu = (running.kill()?.cpu - start_cpu).max(0.0);
-    Ok(Drained {
-        wall: (end - start).as_secs_f64() / count as f64,
-        cpu: cpu / count as f64,
-        peak_memory,
-        count,
-        lost: count - count_messages(printed, size)?,
-    })
+    let peak_memory = process.peak_memory();
+    let cpu = (kill(process)? - start_cpu).max(0.0) / count as f64;
+    let wall = (end - start).as_secs_f64() / count as f64;
+    output.rewind()?;
+    let lost = count - count_messages(output, size)?;
+    Ok(Drained { wall, cpu, peak_memory, count, lost })
 }
 
-/// Returns the time at which the last line has this payload, or at which the output stopped.
-fn wait_for(
-    output: &File,
-    last: &str,
-    all_published: impl Fn() -> bool,
-) -> anyhow::Result<Instant> {
+/// Kills a process, so that its shutdown costs nothing, and returns its CPU time.
+fn kill(mut process: Leashed) -> anyhow::Result<f64> {
+    process.signal(Signal::KILL);
+    cpu(&mut process)
+}
+
+/// Returns the time at which the last line contains this text. If all messages were published
+/// (`done`), and nothing was printed for 5 s, the rest is lost: returns the time of the last output.
+pub(crate) fn wait_for(output: &File, last: &str, done: impl Fn() -> bool) -> io::Result<Instant> {
     // Has room for the end of a line of JSON.
     let mut tail = vec![0; last.len() + 64];
     let (mut size, mut grown) = (0, Instant::now());
-    loop {
+    while !done() || grown.elapsed() < Duration::from_secs(5) {
         let now = Instant::now();
         let size_now = output.metadata()?.len();
         if size_now > size {
             (size, grown) = (size_now, now);
             let start = size.saturating_sub(tail.len() as u64);
             let read = output.read_at(&mut tail, start)?;
-            let tail = &tail[..read];
-            let is_there = tail.windows(last.len()).any(|bytes| bytes == last.as_bytes());
-            if is_there && tail.ends_with(b"\n") {
-                return Ok(now);
+            let tail = String::from_utf8_lossy(&tail[..read]);
+            if tail.contains(last) && tail.ends_with('\n') {
+                break;
             }
         }
-        if all_published() && grown.elapsed() > GIVE_UP {
-            return Ok(grown);
-        }
-        sleep(CHECK);
+        sleep(Duration::from_micros(500));
     }
+    Ok(grown)
 }
 
 /// Counts the messages that were printed whole, and checks their order.
 fn count_messages(output: impl Read, size: usize) -> anyhow::Result<u64> {
-    let mut output = BufReader::with_capacity(1 << 20, output);
-    let mut line = Vec::new();
     let (mut next, mut count) = (0, 0);
-    while output.read_until(b'\n', &mut line)? > 0 {
+    for line in BufReader::with_capacity(1 << 20, output).split(b'\n') {
         // Readers print other lines too, such as confirmations.
-        if let Some(number) = messages::number(&line, size) {
-            ensure!(number >= next, "message {number} was printed after message {}", next - 1);
-            next = number + 1;
-            count += 1;
-        }
-        line.clear();
+        let Some(number) = messages::number(&line?, size) else { continue };
+        ensure!(number >= next, "message {number} was printed after message {}", next - 1);
+        (next, count) = (number + 1, count + 1);
     }
     Ok(count)
 }
 
 pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     for (kind, count, size) in DRAINS {
-        let mut readers = bench.readers(kind)?;
-        match count {
-            LARGEST => readers.truncate(3),
-            _ if kind == CHANNEL => readers.extend(rivals()),
-            _ => {}
+        let mut readers = bench.readers(kind);
+        if count > 300_000 {
+            // Only the raw reader and the services: the others would take too long.
+            readers.truncate(3);
+        } else if kind == CHANNEL {
+            readers.extend(rivals());
         }
         let count = count / bench.pick(1, 300);
         let rounds = bench.pick(if size == 64 { 7 } else { 5 }, 1);
         let title = format!("Drain: {} messages of {size} bytes, {}", grouped(count), kind.name);
-        let header = ["", "wall a message", "× raw", "CPU a message", "× raw", "lost"];
-        let mut table = Table::new(&header);
-        let readers = table.without_missing(readers);
         let run = |reader: &Program| drain(bench, reader, (kind, count, size));
         let runs = in_turn(&title, rounds, readers, run)?;
+        let mut rows = Vec::new();
         for (reader, each) in &runs {
             let all: u64 = each.iter().map(|run| run.count).sum();
             let lost: u64 = each.iter().map(|run| run.lost).sum();
@@ -145,7 +125,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
             let complete = |figure: Option<f64>| figure.filter(|_| lost == 0);
             let wall = complete(ratio(each, &runs[0].1, |run| run.wall));
             let cpu = complete(ratio(each, &runs[0].1, |run| run.cpu));
-            table.row([
+            rows.push(reader.row(vec![
                 reader.name_with_share(),
                 micros(complete(median(each.iter().map(|run| run.wall)))),
                 factor(wall),
@@ -155,33 +135,27 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
                     0 => "0".to_owned(),
                     _ => format!("{} of {}", grouped(lost), grouped(all)),
                 },
-            ]);
-            let [wall_limit, cpu_limit] = limits(reader, size);
-            for (figure, ratio, limit) in [("wall", wall, wall_limit), ("CPU", cpu, cpu_limit)] {
-                let Some(limit) = limit else { continue };
+            ]));
+            let limits: &[_] = match (reader.json, size) {
+                (None, _) => &[],
+                (Some(false), 64) => &[("wall", wall, 1.15), ("CPU", cpu, 2.5)],
+                (Some(true), 64) => &[("wall", wall, 1.15), ("CPU", cpu, 3.0)],
+                (_, 16) => &[("CPU", cpu, 4.0)],
+                _ => &[("wall", wall, 1.15)],
+            };
+            for (figure, ratio, limit) in limits {
                 let messages = format!("{} × {size} bytes", grouped(count));
                 let what = format!("drain, {messages}, {}: {figure}", reader.name);
-                let measured = if lost == 0 { ratio } else { Some(f64::INFINITY) };
-                report.target(what, Limit::AtMost(limit), "× raw reader", measured);
+                let measured = if lost == 0 { *ratio } else { Some(f64::INFINITY) };
+                report.target(what, measured, ("at most", *limit, "× raw reader"));
             }
-            if (kind, size) == (CHANNEL, 64) {
+            if (kind, size) == (CHANNEL, 64) && reader.template.is_ok() {
                 report.dots.push((reader.name.replace('`', ""), wall.zip(cpu)));
             }
         }
-        report.table("drain", &title, table);
+        report.table("drain", &title, &HEADER, rows);
     }
     Ok(())
-}
-
-/// The targets for wall time and CPU, as multiples of those of the raw reader.
-fn limits(reader: &Program, size: usize) -> [Option<f64>; 2] {
-    match (reader.format, size) {
-        (None, _) => [None, None],
-        (Some(Format::Text), 64) => [Some(1.15), Some(2.5)],
-        (Some(Format::Json), 64) => [Some(1.15), Some(3.0)],
-        (_, 16) => [None, Some(4.0)],
-        _ => [Some(1.15), None],
-    }
 }
 
 #[cfg(test)]

@@ -4,23 +4,29 @@
 mod chart;
 mod drain;
 mod latency;
-mod machine;
-mod memory;
 mod messages;
 mod paired;
+mod process;
 mod programs;
 mod publish;
 mod raw;
 mod report;
-mod start;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use local_redis::exit_status;
+use local_redis::{Server, exit_status};
 use programs::Bench;
 use report::Report;
+
+/// Prints the cores, the processor, the system, and the versions of the server `$0` and of Rust.
+const MACHINE: &str = r#"
+cpu=$(sysctl -n machdep.cpu.brand_string 2> /dev/null ||
+    sed -n '/^model name/{s/.*: //p;q;}' /proc/cpuinfo)
+echo "Measured on $(getconf _NPROCESSORS_ONLN) cores of ${cpu:-an unknown processor}, $(uname -srm)," \
+    "$("$0" --version | sed 's/ sha=.*//'), $(rustc --version)."
+"#;
 
 /// Measures the services beside other programs, and prints tables
 #[derive(Parser)]
@@ -69,31 +75,31 @@ pub fn main(target_tmpdir: &str) -> ExitCode {
 fn run(args: &Args, target_tmpdir: &str) -> anyhow::Result<()> {
     let bench = Bench::prepare(target_tmpdir, args.quick)?;
     let mut report = Report::default();
-    machine::describe(&bench.server, &mut report);
+    let (Server::Real(server) | Server::StandIn(server)) = Server::find()?;
+    let machine = Command::new("sh").args(["-c", MACHINE]).arg(server).output()?.stdout;
+    report.add("machine", String::from_utf8(machine)?.trim_end());
     for section in Section::value_variants() {
-        if !args.what.is_empty() && !args.what.contains(section) {
-            continue;
+        if args.what.is_empty() || args.what.contains(section) {
+            let measure = match section {
+                Section::Drain => drain::measure,
+                Section::Publish => publish::measure,
+                Section::Latency => latency::measure,
+                Section::Start => process::start,
+                Section::Memory => process::memory,
+            };
+            measure(&bench, &mut report)?;
         }
-        let measure = match section {
-            Section::Drain => drain::measure,
-            Section::Publish => publish::measure,
-            Section::Latency => latency::measure,
-            Section::Start => start::measure,
-            Section::Memory => memory::measure,
-        };
-        measure(&bench, &mut report)?;
     }
     report.targets();
     if args.what.is_empty() {
-        let files = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/performance");
-        let (page, picture) = (format!("{files}.md"), format!("{files}.svg"));
-        let text = std::fs::read_to_string(&page).with_context(|| format!("cannot read {page}"))?;
         // Both are also made without --save, so that a quick run finds mistakes in them.
-        for (path, text) in [(page, report.fill(&text)?), (picture, chart::svg(&report.dots))] {
-            if args.save {
-                std::fs::write(&path, text).with_context(|| format!("cannot write {path}"))?;
-                eprintln!("Written: {path}");
-            }
+        let page = report.fill(include_str!("../../../docs/performance.md"))?;
+        let files = [("md", page), ("svg", chart::svg(&report.dots))];
+        for (suffix, text) in files.iter().filter(|_| args.save) {
+            let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
+            let path = format!("{docs}/performance.{suffix}");
+            std::fs::write(&path, text).with_context(|| format!("cannot write {path}"))?;
+            eprintln!("Written: {path}");
         }
     }
     Ok(())

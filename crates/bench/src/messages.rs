@@ -4,13 +4,10 @@
 /// Digits of the number at the start of a payload.
 pub(crate) const DIGITS: usize = 10;
 
-/// A kind of subscription.
+/// A kind of subscription, and the service for it.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) struct Kind {
-    /// The service that subscribes in this way.
     pub service: &'static str,
-    /// Redis's command.
-    pub subscribe: &'static str,
     /// The channel or pattern that a reader subscribes to.
     pub name: &'static str,
     /// The channel on which the messages are published.
@@ -18,24 +15,18 @@ pub(crate) struct Kind {
 }
 
 /// The channel that the services and the Python scripts use by default.
-pub(crate) const CHANNEL: Kind = Kind {
-    service: "subscriber",
-    subscribe: "SUBSCRIBE",
-    name: "notifications",
-    channel: "notifications",
-};
+pub(crate) const CHANNEL: Kind =
+    Kind { service: "subscriber", name: "notifications", channel: "notifications" };
 
-pub(crate) const PATTERN: Kind = Kind {
-    service: "pattern-subscriber",
-    subscribe: "PSUBSCRIBE",
-    name: "news:*",
-    channel: "news:sports",
-};
+pub(crate) const PATTERN: Kind =
+    Kind { service: "pattern-subscriber", name: "news:*", channel: "news:sports" };
+
+/// A kind of subscription, messages, and bytes in each message.
+pub(crate) type Load = (Kind, u64, usize);
 
 /// A payload of `size` bytes, at least [`DIGITS`].
 pub(crate) fn payload(number: u64, size: usize) -> String {
-    let filler = size.saturating_sub(DIGITS);
-    format!("{number:0DIGITS$}{:x<filler$}", "")
+    format!("{number:0DIGITS$}{:x<1$}", "", size - DIGITS)
 }
 
 /// The number of the message in this line, if its whole payload of `size` bytes is there.

@@ -1,20 +1,27 @@
 //! Paired runs. Every program runs once in each round, so that whatever slows the machine down
 //! affects all of them alike. A ratio compares two runs of the same round; the result is the median.
 
-/// Runs each in turn, and starts with a different one in each round. Returns the runs of each.
-pub(crate) fn in_turn<C, Run>(
+use anyhow::Context;
+
+use crate::programs::Program;
+
+/// Runs each program in turn, and starts with a different one in each round. Returns the runs of
+/// each: none, if this machine cannot run it.
+pub(crate) fn in_turn<Run>(
     what: &str,
     rounds: usize,
-    contestants: Vec<C>,
-    mut run: impl FnMut(&C) -> anyhow::Result<Run>,
-) -> anyhow::Result<Vec<(C, Vec<Run>)>> {
-    let mut runs: Vec<_> = contestants.into_iter().map(|it| (it, Vec::new())).collect();
+    programs: Vec<Program>,
+    mut run: impl FnMut(&Program) -> anyhow::Result<Run>,
+) -> anyhow::Result<Vec<(Program, Vec<Run>)>> {
+    let mut runs: Vec<_> = programs.into_iter().map(|program| (program, Vec::new())).collect();
     let count = runs.len();
     for round in 0..rounds {
         eprintln!("{what}: round {} of {rounds} ...", round + 1);
         for turn in 0..count {
-            let (contestant, results) = &mut runs[(round + turn) % count];
-            results.push(run(contestant)?);
+            let (program, results) = &mut runs[(round + turn) % count];
+            if program.template.is_ok() {
+                results.push(run(program).context(program.name.clone())?);
+            }
         }
     }
     Ok(runs)
@@ -24,11 +31,9 @@ pub(crate) fn in_turn<C, Run>(
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<_> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() % 2 {
-        1 => Some(values[middle]),
-        _ => Some((values.get(middle.checked_sub(1)?)? + values[middle]) / 2.0),
-    }
+    // Of an odd number of values, both are the same.
+    let [low, high] = [values.len().checked_sub(1)? / 2, values.len() / 2];
+    Some((values[low] + values[high]) / 2.0)
 }
 
 /// The median of the ratios within each round, or `None` if there was too little to measure.
@@ -39,6 +44,10 @@ pub(crate) fn ratio<Run>(of: &[Run], to: &[Run], value: impl Fn(&Run) -> f64) ->
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
+    use anyhow::anyhow;
+
     use super::*;
 
     #[test]
@@ -57,12 +66,15 @@ mod tests {
 
     #[test]
     fn each_has_a_turn_in_each_round() {
+        let program = |name: &str| Program::new(name, 1, Ok(Command::new(name)), &[]);
+        let missing = Program::new("missing", 1, Err(anyhow!("why")), &[]);
         let mut order = Vec::new();
-        let runs = in_turn("test", 3, vec!["a", "b"], |name| {
-            order.push(*name);
+        let runs = in_turn("test", 3, vec![program("a"), missing, program("b")], |program| {
+            order.push(program.name.clone());
             Ok(order.len())
         });
-        assert_eq!(runs.unwrap(), [("a", vec![1, 4, 5]), ("b", vec![2, 3, 6])]);
-        assert_eq!(order, ["a", "b", "b", "a", "a", "b"]);
+        let runs: Vec<_> = runs.unwrap().into_iter().map(|(_, runs)| runs).collect();
+        assert_eq!(runs, [vec![1, 4, 6], vec![], vec![2, 3, 5]]);
+        assert_eq!(order, ["a", "b", "b", "a", "b", "a"]);
     }
 }

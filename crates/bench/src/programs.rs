@@ -1,58 +1,49 @@
 //! The programs: which of them this machine has, and what their processes cost.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use acceptance::{Parser, RedisPy};
 use anyhow::{Context, anyhow, ensure};
 use demo::{Binaries, SERVICES};
-use local_redis::{Leashed, LocalRedis, PATIENCE, Server, Signal};
+use local_redis::{Leashed, LocalRedis, PATIENCE, Server};
 use redis::Connection;
-use tempfile::NamedTempFile;
 use wait4::Wait4;
 
-use crate::machine::first_line;
 use crate::messages::{CHANNEL, Kind};
 use crate::raw;
 
 /// Runs the tutorial's script as in a terminal, with one write per line. (`python -u` would write
 /// the end of each line separately.)
 const LINE_BUFFERED: &str = "import runpy, sys; sys.stdout.reconfigure(line_buffering=True); \
-    sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')";
+    runpy.run_path(sys.argv[1], run_name='__main__')";
 
 /// A program that reads messages, or one that publishes them.
 pub(crate) struct Program {
-    /// The first cell of its row.
     pub name: String,
     /// It gets one message of so many. (A slow program would take too long for all of them.)
     pub share: u64,
-    /// What a service prints; `None` for other programs, which have no targets.
-    pub format: Option<Format>,
+    /// Whether a service prints JSON; `None` for other programs, which have no targets.
+    pub json: Option<bool>,
     /// The command that runs it, or why this machine cannot run it. [`start`](Self::start) replaces
     /// the arguments `PORT` and `COUNT`.
-    pub template: Result<Command, String>,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Format {
-    Text,
-    Json,
+    pub template: anyhow::Result<Command>,
 }
 
 impl Program {
     pub(crate) fn new(
         name: impl Into<String>,
         share: u64,
-        mut template: Result<Command, String>,
+        mut template: anyhow::Result<Command>,
         arguments: &[&str],
     ) -> Program {
         if let Ok(command) = &mut template {
             command.args(arguments);
         }
-        Program { name: name.into(), share, format: None, template }
+        Program { name: name.into(), share, json: None, template }
     }
 
     /// The name of a reader, with a note if it gets fewer messages.
@@ -61,14 +52,22 @@ impl Program {
         format!("{}{note}", self.name)
     }
 
+    /// The row of a table: these cells, or the first of them and why there are no figures.
+    pub(crate) fn row(&self, cells: Vec<String>) -> Vec<String> {
+        match &self.template {
+            Ok(_) => cells,
+            Err(why) => vec![cells[0].clone(), why.to_string()],
+        }
+    }
+
     /// Starts it beside this Redis, even if the environment names another.
     pub(crate) fn start(
         &self,
         redis: &LocalRedis,
         count: u64,
         stdout: impl Into<Stdio>,
-    ) -> anyhow::Result<Running> {
-        let template = self.template.as_ref().map_err(|why| anyhow!(why.clone()))?;
+    ) -> anyhow::Result<Leashed> {
+        let template = self.template.as_ref().map_err(|why| anyhow!("{why}"))?;
         let (port, count) = (redis.port().to_string(), count.to_string());
         let mut command = Command::new(template.get_program());
         command.args(template.get_args().map(|argument| match argument.to_str() {
@@ -78,51 +77,22 @@ impl Program {
         }));
         command.env("REDIS_URL", redis.url()).env("REDIS_PORT", &port);
         command.env_remove("REDIS_PASSWORD_FILE").env_remove("RUST_LOG");
-        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::null());
-        let process = Leashed::spawn(&mut command)?;
-        Ok(Running { process, started: Instant::now() })
+        Leashed::spawn(command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::null()))
     }
 }
 
-/// The process of a program.
-pub(crate) struct Running {
-    pub process: Leashed,
-    pub started: Instant,
-}
-
-/// The cost of a process from its start to its end, in seconds.
-pub(crate) struct Cost {
-    pub wall: f64,
-    /// In user mode and in the kernel.
-    pub cpu: f64,
-    pub status: ExitStatus,
-}
-
-impl Running {
-    pub(crate) fn wait(mut self) -> anyhow::Result<Cost> {
-        let used = self.process.child().wait4().context("cannot wait for a process")?;
-        let wall = self.started.elapsed().as_secs_f64();
-        let cpu = (used.rusage.utime + used.rusage.stime).as_secs_f64();
-        Ok(Cost { wall, cpu, status: used.status })
-    }
-
-    /// Kills it, so that its shutdown costs nothing.
-    pub(crate) fn kill(mut self) -> anyhow::Result<Cost> {
-        self.process.signal(Signal::KILL);
-        self.wait()
-    }
-
-    /// In MiB. (`wait4` reports at least the memory of the process which started it.)
-    pub(crate) fn peak_memory(&self) -> Option<f64> {
-        Some(self.process.peak_memory()? as f64 / f64::from(1 << 20))
-    }
+/// Waits for the end of a process. Returns the CPU time that it used, in user mode and in the
+/// kernel, in seconds.
+pub(crate) fn cpu(process: &mut Leashed) -> anyhow::Result<f64> {
+    let used = process.child().wait4().context("cannot wait for a process")?.rusage;
+    Ok((used.utime + used.stime).as_secs_f64())
 }
 
 /// A reader that has subscribed, beside a server of its own.
 pub(crate) struct Subscribed {
     pub redis: LocalRedis,
     pub connection: Connection,
-    pub running: Running,
+    pub process: Leashed,
     pub took: Duration,
 }
 
@@ -130,7 +100,6 @@ pub(crate) struct Subscribed {
 pub(crate) struct Bench {
     pub services: Binaries,
     pub examples: Binaries,
-    pub server: Server,
     python: Result<RedisPy, String>,
     quick: bool,
 }
@@ -141,7 +110,6 @@ impl Bench {
         Ok(Bench {
             services: Binaries::build(&SERVICES)?,
             examples: Binaries::build_examples(&["redis-pubsub-client", "lessons"])?,
-            server: Server::find()?,
             python: match quick {
                 true => Err("left out by --quick".to_owned()),
                 false => RedisPy::find_or_install(target_tmpdir, Parser::Hiredis)
@@ -158,20 +126,17 @@ impl Bench {
 
     /// The readers of this kind: first the raw reader, which the others are compared with, then the
     /// service with its two formats.
-    pub(crate) fn readers(&self, kind: Kind) -> anyhow::Result<Vec<Program>> {
-        let Kind { service, subscribe, name, .. } = kind;
-        let text = ("", &[name][..], Format::Text);
-        let json = (" --json", &["--json", name][..], Format::Json);
-        let raw = &[raw::ROLE, "PORT", subscribe, name];
-        let mut readers = vec![Program::new("raw reader", 1, itself(), raw)];
-        for (option, arguments, format) in [text, json] {
-            let command = Ok(self.services.command(service)?);
-            let program = Program::new(format!("`{service}{option}`"), 1, command, arguments);
-            readers.push(Program { format: Some(format), ..program });
+    pub(crate) fn readers(&self, kind: Kind) -> Vec<Program> {
+        let Kind { service, name, .. } = kind;
+        let mut readers = vec![Program::new("raw reader", 1, itself(), &[raw::ROLE, "PORT", name])];
+        for (option, arguments) in [("", &[name][..]), (" --json", &["--json", name])] {
+            let title = format!("`{service}{option}`");
+            let program = Program::new(title, 1, self.services.command(service), arguments);
+            readers.push(Program { json: Some(!option.is_empty()), ..program });
         }
         if kind == CHANNEL {
-            let alone = Ok(self.examples.command("subscriber")?);
-            let cli = &["-p", "PORT", "--csv", subscribe, name];
+            let alone = self.examples.command("subscriber");
+            let cli = &["-p", "PORT", "--csv", "SUBSCRIBE", name];
             let script = RedisPy::script("subscriber.py").display().to_string();
             let script = &["-c", LINE_BUFFERED, &script];
             readers.extend([
@@ -180,64 +145,49 @@ impl Bench {
                 Program::new("Python: `subscriber.py`", 10, self.python(), script),
             ]);
         }
-        Ok(readers)
+        readers
     }
 
-    pub(crate) fn python(&self) -> Result<Command, String> {
-        self.python.as_ref().map(RedisPy::command).map_err(String::clone)
+    pub(crate) fn python(&self) -> anyhow::Result<Command> {
+        self.python.as_ref().map(RedisPy::command).map_err(|why| anyhow!("{why}"))
     }
 
     /// Starts a reader beside a fresh server, and waits until the server counts it as subscribed.
-    pub(crate) fn subscribe(
-        &self,
-        reader: &Program,
-        stdout: impl Into<Stdio>,
-    ) -> anyhow::Result<Subscribed> {
-        let redis = self.redis()?;
-        let mut connection = connect(&redis.url())?;
+    pub(crate) fn subscribe(&self, reader: &Program, stdout: Stdio) -> anyhow::Result<Subscribed> {
+        let redis = LocalRedis::start()?;
+        let mut connection = redis::Client::open(redis.url())?.get_connection()?;
+        connection.set_read_timeout(Some(PATIENCE))?;
+        // Redis must not disconnect slow readers. The stand-in never does.
+        if let Server::Real(_) = redis.server() {
+            let limit = ["SET", "client-output-buffer-limit", "pubsub 0 0 0"];
+            redis::cmd("CONFIG").arg(&limit).exec(&mut connection)?;
+        }
         let mut questions = redis::pipe();
         // The reader subscribes to the channel or to a pattern, so one of the two numbers becomes 1.
         questions.cmd("PUBSUB").arg("NUMSUB").arg(CHANNEL.name).cmd("PUBSUB").arg("NUMPAT");
-        let running = reader.start(&redis, 0, stdout)?;
+        let process = reader.start(&redis, 0, stdout)?;
+        let started = Instant::now();
         loop {
-            let ((_, channels), patterns): ((String, u64), u64) =
-                questions.query(&mut connection)?;
-            let took = running.started.elapsed();
-            if channels + patterns == 1 {
-                return Ok(Subscribed { redis, connection, running, took });
+            let (channels, patterns): ((String, u64), u64) = questions.query(&mut connection)?;
+            let took = started.elapsed();
+            if channels.1 + patterns == 1 {
+                return Ok(Subscribed { redis, connection, process, took });
             }
-            ensure!(took < PATIENCE, "{} does not subscribe", reader.name);
+            ensure!(took < PATIENCE, "it does not subscribe");
             sleep(Duration::from_micros(100));
         }
     }
-
-    /// Starts a fresh server, which does not disconnect slow readers.
-    pub(crate) fn redis(&self) -> anyhow::Result<LocalRedis> {
-        let options: &[&str] = match &self.server {
-            Server::Real(_) => &["--client-output-buffer-limit", "pubsub 0 0 0"],
-            // The stand-in has no such limit.
-            Server::StandIn(_) => &[],
-        };
-        LocalRedis::start_with(self.server.clone(), options)
-    }
-}
-
-/// A connection that fails if Redis is silent for too long.
-fn connect(url: &str) -> anyhow::Result<Connection> {
-    let client = redis::Client::open(url)?;
-    let connection = client.get_connection().with_context(|| format!("cannot connect to {url}"))?;
-    connection.set_read_timeout(Some(PATIENCE))?;
-    Ok(connection)
 }
 
 /// The benchmark's own executable, for the raw reader and the raw writer.
-pub(crate) fn itself() -> Result<Command, String> {
-    std::env::current_exe().map(Command::new).map_err(|error| error.to_string())
+pub(crate) fn itself() -> anyhow::Result<Command> {
+    Ok(Command::new(std::env::current_exe()?))
 }
 
-pub(crate) fn on_path(name: &str) -> Result<Command, String> {
-    let is_there = first_line(Command::new(name).arg("--version")).is_some();
-    is_there.then(|| Command::new(name)).ok_or_else(|| format!("there is no {name} on the PATH"))
+pub(crate) fn on_path(name: &str) -> anyhow::Result<Command> {
+    let version = Command::new(name).arg("--version").output();
+    version.with_context(|| format!("there is no {name} on the PATH"))?;
+    Ok(Command::new(name))
 }
 
 /// Subscribers on other clients, if they were built. With their defaults, fred ends when more than
@@ -245,41 +195,17 @@ pub(crate) fn on_path(name: &str) -> Result<Command, String> {
 pub(crate) fn rivals() -> Vec<Program> {
     let program = |name| {
         let executable = format!("{}/../rivals/target/release/{name}", env!("CARGO_MANIFEST_DIR"));
-        let version = locked_version(include_str!("../../rivals/Cargo.lock"), name)?;
-        let title = format!("{name} {version}, tuned (crates/rivals)");
+        let package = format!("name = \"{name}\"\nversion = \"");
+        let (_, version) = include_str!("../../rivals/Cargo.lock").split_once(&package)?;
+        let title = format!("{name} {}, tuned (crates/rivals)", version.split('"').next()?);
         let is_built = Path::new(&executable).is_file();
         is_built.then(|| Program::new(title, 1, Ok(Command::new(executable)), &["--tuned"]))
     };
     ["fred", "rustis"].into_iter().filter_map(program).collect()
 }
 
-/// The version of a package in a Cargo.lock.
-fn locked_version<'a>(lock: &'a str, name: &str) -> Option<&'a str> {
-    let (_, package) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
-    Some(package.split_once('"')?.0)
-}
-
-/// A file to print to, and the same file to read from. It has no name, so nothing remains however
-/// this program ends. On Linux it is in memory: a slow disk must not change the figures.
-pub(crate) fn file() -> anyhow::Result<(File, File)> {
-    let in_memory = PathBuf::from("/dev/shm");
-    let file = NamedTempFile::new_in(match in_memory.is_dir() {
-        true => in_memory,
-        false => std::env::temp_dir(),
-    })?;
-    let printed = file.reopen()?;
-    Ok((file.into_file(), printed))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_version_of_a_rival_is_the_locked_one() {
-        let lock = "[[package]]\nname = \"fred-macros\"\nversion = \"0.1.0\"\n\n\
-            [[package]]\nname = \"fred\"\nversion = \"10.1.0\"\n";
-        assert_eq!(locked_version(lock, "fred"), Some("10.1.0"));
-        assert_eq!(locked_version(lock, "rustis"), None);
-    }
+/// A file without a name, so that nothing remains however this program ends. On Linux it is in
+/// memory: a slow disk must not change the figures.
+pub(crate) fn file() -> std::io::Result<File> {
+    tempfile::tempfile_in("/dev/shm").or_else(|_| tempfile::tempfile())
 }

@@ -9,9 +9,9 @@ use std::os::fd::AsFd;
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 
-use crate::messages::{CHANNEL, DIGITS, payload};
+use crate::messages::{CHANNEL, DIGITS, Kind, Load, payload};
 
 /// The hidden first argument.
 pub(crate) const ROLE: &str = "--raw";
@@ -19,44 +19,36 @@ pub(crate) const ROLE: &str = "--raw";
 /// Bytes in one read, and approximately in one write.
 const BUFFER: usize = 64 * 1024;
 
-/// Runs the raw reader (`PORT SUBSCRIBE NAME`) or the raw writer (`PORT PUBLISH SIZE COUNT`).
+/// Runs the raw reader (`PORT NAME`) or the raw writer (`PORT SIZE COUNT`).
 pub(crate) fn main(arguments: &[String]) -> anyhow::Result<()> {
     match arguments {
-        [port, publish, size, count] if publish == "PUBLISH" => {
-            self::publish(port.parse()?, CHANNEL.channel, count.parse()?, size.parse()?)?;
+        [port, name] => read(port.parse()?, name),
+        [port, size, count] => {
+            publish(port.parse()?, (CHANNEL, count.parse()?, size.parse()?))?;
             println!("Published {count} messages.");
             Ok(())
         }
-        [port, subscribe, name] => read(port.parse()?, subscribe, name),
         _ => bail!("wrong arguments: {arguments:?}"),
     }
 }
 
-fn connect(port: u16) -> anyhow::Result<TcpStream> {
-    let stream = TcpStream::connect(("127.0.0.1", port)).context("cannot connect to Redis")?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-/// Subscribes, and prints each message.
-fn read(port: u16, subscribe: &str, name: &str) -> anyhow::Result<()> {
+/// Subscribes to a channel or a pattern, and prints each message.
+fn read(port: u16, name: &str) -> anyhow::Result<()> {
     // Rust's own stdout searches everything it writes for the end of the last line.
     let mut stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
-    let mut stream = connect(port)?;
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    let subscribe = if name.contains('*') { "PSUBSCRIBE" } else { "SUBSCRIBE" };
     stream.write_all(format!("{subscribe} {name}\r\n").as_bytes())?;
 
     let mut bytes = vec![0; BUFFER];
     let mut filled = 0;
     let mut lines = Vec::with_capacity(2 * BUFFER);
     loop {
-        if filled == bytes.len() {
-            bytes.resize(2 * filled, 0);
-        }
         let read = stream.read(&mut bytes[filled..])?;
         ensure!(read > 0, "Redis closed the connection");
         filled += read;
         let mut at = 0;
-        while let Some((elements, length)) = push(&bytes[at..filled])? {
+        while let Some((elements, length)) = push(&bytes[at..filled]) {
             line(&mut lines, elements);
             at += length;
         }
@@ -68,7 +60,7 @@ fn read(port: u16, subscribe: &str, name: &str) -> anyhow::Result<()> {
 }
 
 /// Appends the line that the services print.
-fn line(lines: &mut Vec<u8>, elements: Elements<'_>) {
+fn line(lines: &mut Vec<u8>, elements: [&[u8]; 4]) {
     let pieces: &[&[u8]] = match elements {
         [b"message", channel, payload, _] => {
             &[b"Received on channel '", channel, b"': ", payload, b"\n"]
@@ -83,18 +75,11 @@ fn line(lines: &mut Vec<u8>, elements: Elements<'_>) {
     }
 }
 
-/// A push to a subscriber: `subscribe` and `message` have three elements, `pmessage` has four.
-type Elements<'a> = [&'a [u8]; 4];
-
-/// The elements of a push and its length in bytes, or `None` if it is not complete.
-fn push(bytes: &[u8]) -> anyhow::Result<Option<(Elements<'_>, usize)>> {
-    let is_push = matches!(bytes.first(), None | Some(b'*' | b'>'));
-    ensure!(is_push, "Redis sends: {}", String::from_utf8_lossy(bytes));
-    Ok(elements(bytes))
-}
-
-fn elements(bytes: &[u8]) -> Option<(Elements<'_>, usize)> {
-    let mut elements: Elements<'_> = [b""; 4];
+/// The elements of a push and its length in bytes, or `None` if it is no push or not complete.
+/// (`subscribe` and `message` have three elements, `pmessage` has four.)
+fn push(bytes: &[u8]) -> Option<([&[u8]; 4], usize)> {
+    bytes.first().filter(|kind| matches!(kind, b'*' | b'>'))?;
+    let mut elements = [&b""[..]; 4];
     let (count, mut at) = number(bytes, 0)?;
     for element in elements.iter_mut().take(count) {
         let (length, start) = number(bytes, at)?;
@@ -120,14 +105,10 @@ fn number(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
 
 /// Publishes numbered messages as fast as Redis takes them. Returns the time of the first write,
 /// and the sum of the receivers that Redis reported.
-pub(crate) fn publish(
-    port: u16,
-    channel: &str,
-    count: u64,
-    size: usize,
-) -> anyhow::Result<(Instant, u64)> {
-    ensure!(size >= DIGITS, "no room for a number in {size} bytes");
-    let mut stream = connect(port)?;
+pub(crate) fn publish(port: u16, load: Load) -> anyhow::Result<(Instant, u64)> {
+    let (Kind { channel, .. }, count, size) = load;
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_nodelay(true)?;
     let answers = stream.try_clone()?;
     // Redis stops reading from a client that does not read its answers.
     let receivers = thread::spawn(move || count_receivers(answers, count));
@@ -151,22 +132,17 @@ pub(crate) fn publish(
     Ok((start, receivers))
 }
 
-/// Reads `count` answers to PUBLISH, which are numbers of receivers, and returns their sum.
+/// Reads `count` answers to PUBLISH, each with no receiver or one, and returns the sum.
 fn count_receivers(mut answers: impl Read, count: u64) -> anyhow::Result<u64> {
     let mut buffer = vec![0; BUFFER];
-    // An answer may continue in the next read.
-    let (mut answered, mut receivers, mut number) = (0, 0, 0);
+    let (mut answered, mut receivers) = (0, 0);
     while answered < count {
         let read = answers.read(&mut buffer)?;
         ensure!(read > 0, "Redis closed the connection");
         for &byte in &buffer[..read] {
             match byte {
-                b'0'..=b'9' => number = number * 10 + u64::from(byte - b'0'),
-                b'\n' => {
-                    answered += 1;
-                    receivers += number;
-                    number = 0;
-                }
+                b'0'..=b'9' => receivers += u64::from(byte - b'0'),
+                b'\n' => answered += 1,
                 b':' | b'\r' => {}
                 _ => bail!("Redis answers: {}", String::from_utf8_lossy(&buffer[..read])),
             }
@@ -203,20 +179,20 @@ mod tests {
     fn a_push_is_read_when_it_is_complete() {
         let whole = b"*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$1\r\nc\r\n$4\r\na\r\nb\r\n";
         for end in 0..whole.len() {
-            assert_eq!(push(&whole[..end]).unwrap(), None, "{end}");
+            assert_eq!(push(&whole[..end]), None, "{end}");
         }
-        let elements: Elements<'_> = [b"pmessage", b"*", b"c", b"a\r\nb"];
-        assert_eq!(push(whole).unwrap(), Some((elements, whole.len())));
+        let elements: [&[u8]; 4] = [b"pmessage", b"*", b"c", b"a\r\nb"];
+        assert_eq!(push(whole), Some((elements, whole.len())));
+        assert_eq!(push(b"-NOPERM\r\n"), None);
         let subscribed = b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n*3";
-        let elements: Elements<'_> = [b"subscribe", b"c", b"1", b""];
-        assert_eq!(push(subscribed).unwrap(), Some((elements, subscribed.len() - 2)));
-        assert!(push(b"-NOPERM\r\n").is_err());
+        let elements: [&[u8]; 4] = [b"subscribe", b"c", b"1", b""];
+        assert_eq!(push(subscribed), Some((elements, subscribed.len() - 2)));
     }
 
     #[test]
     fn receivers_are_counted_across_reads() {
-        let pieces = (&b":1\r\n:1"[..]).chain(&b"2\r"[..]).chain(&b"\n:0\r\n"[..]);
-        assert_eq!(count_receivers(pieces, 3).unwrap(), 13);
+        let pieces = (&b":1\r\n:"[..]).chain(&b"1\r"[..]).chain(&b"\n:0\r\n"[..]);
+        assert_eq!(count_receivers(pieces, 3).unwrap(), 2);
         for wrong in [&b":1\r\n"[..], b":1\r\n-ERR no\r\n"] {
             assert!(count_receivers(wrong, 2).is_err());
         }

@@ -7,114 +7,73 @@ use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, ContentArrangement};
 
 use crate::chart::Dots;
-use crate::programs::Program;
 
 #[derive(Default)]
 pub(crate) struct Report {
-    /// The tables of each section, as Markdown.
+    /// The text of each section, as Markdown.
     sections: BTreeMap<&'static str, String>,
-    targets: Vec<[String; 4]>,
+    targets: Vec<Vec<String>>,
     pub dots: Vec<Dots>,
 }
 
-#[derive(Clone, Copy)]
-pub(crate) enum Limit {
-    AtMost(f64),
-    AtLeast(f64),
-}
-
 impl Report {
-    /// Prints a table, and adds it to its section of the page.
-    pub(crate) fn table(&mut self, section: &'static str, title: &str, mut table: Table) {
-        table.rows.add_rows(table.missing);
-        let text = format!("{title}:\n\n{}\n", table.rows);
-        println!("\n{text}");
-        let tables = self.sections.entry(section).or_default();
-        tables.push('\n');
-        tables.push_str(&text);
+    /// Prints a text, and adds it to its section of the page.
+    pub(crate) fn add(&mut self, section: &'static str, text: &str) {
+        println!("\n{text}\n");
+        *self.sections.entry(section).or_default() += &format!("\n{text}\n");
+    }
+
+    /// Adds a table with a name at the start of each row.
+    pub(crate) fn table(
+        &mut self,
+        section: &'static str,
+        title: &str,
+        header: &[&str],
+        rows: Vec<Vec<String>>,
+    ) {
+        let mut table = comfy_table::Table::new();
+        table.load_style(ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(header).add_rows(rows);
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        self.add(section, &format!("{title}:\n\n{table}"));
     }
 
     /// Adds a target. `measured` is infinite if messages were lost, and `None` if there was too
-    /// little to measure.
-    pub(crate) fn target(&mut self, what: String, limit: Limit, unit: &str, measured: Option<f64>) {
-        let (limit, met) = match limit {
-            Limit::AtMost(limit) => (format!("at most {limit}"), measured.map(|it| it <= limit)),
-            Limit::AtLeast(limit) => (format!("at least {limit}"), measured.map(|it| it >= limit)),
+    /// little to measure. `limit` is such as `("at most", 4.0, "MiB")`.
+    pub(crate) fn target(&mut self, what: String, measured: Option<f64>, limit: (&str, f64, &str)) {
+        let (bound, limit, unit) = limit;
+        let is_met = |it: f64| if bound == "at most" { it <= limit } else { it >= limit };
+        let (shown, met) = match measured {
+            None => (factor(None), "not measured"),
+            Some(f64::INFINITY) => ("lost messages".to_owned(), "**not met**"),
+            Some(it) => (factor(measured), if is_met(it) { "met" } else { "**not met**" }),
         };
-        let shown = match measured {
-            Some(f64::INFINITY) => "lost messages".to_owned(),
-            _ => factor(measured),
-        };
-        let met = met.map_or("not measured", |met| if met { "met" } else { "**not met**" });
-        self.targets.push([what, shown, format!("{limit} {unit}"), met.to_owned()]);
+        self.targets.push(vec![what, shown, format!("{bound} {limit} {unit}"), met.to_owned()]);
     }
 
     /// Adds the table of the targets, if the sections that ran have any.
     pub(crate) fn targets(&mut self) {
-        if self.targets.is_empty() {
-            return;
+        let targets = std::mem::take(&mut self.targets);
+        if !targets.is_empty() {
+            self.table("targets", "Targets", &["", "measured", "target", ""], targets);
         }
-        let mut table = Table::new(&["", "measured", "target", ""]);
-        for target in std::mem::take(&mut self.targets) {
-            table.row(target);
-        }
-        self.table("targets", "Targets", table);
     }
 
-    /// Replaces the tables in a page. Those of a section are between `<!-- bench: NAME -->` and
-    /// `<!-- end -->`.
+    /// Replaces the sections of a page. Each is between `<!-- bench: NAME -->` and `<!-- end -->`.
     pub(crate) fn fill(&self, page: &str) -> anyhow::Result<String> {
         let places = page.matches("<!-- bench: ").count();
         ensure!(places == self.sections.len(), "{places} places for {:?}", self.sections.keys());
         let mut page = page.to_owned();
-        for (section, tables) in &self.sections {
+        for (section, text) in &self.sections {
             let start = format!("<!-- bench: {section} -->\n");
             let no_place = || format!("the page has no place for '{section}'");
             let at = page.find(&start).with_context(no_place)? + start.len();
             let length = page[at..].find("<!-- end -->").with_context(no_place)?;
-            page.replace_range(at..at + length, &format!("{tables}\n"));
+            page.replace_range(at..at + length, &format!("{text}\n"));
         }
         Ok(page)
-    }
-}
-
-/// A table with a name at the start of each row.
-pub(crate) struct Table {
-    rows: comfy_table::Table,
-    /// Rows without figures, which come last.
-    missing: Vec<[String; 2]>,
-}
-
-impl Table {
-    pub(crate) fn new(header: &[&str]) -> Table {
-        let mut rows = comfy_table::Table::new();
-        rows.load_style(ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
-        rows.set_header(header);
-        for column in rows.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        Table { rows, missing: Vec::new() }
-    }
-
-    pub(crate) fn row(&mut self, cells: impl Into<Vec<String>>) {
-        self.rows.add_row(cells.into());
-    }
-
-    /// Adds a row that says why there are no figures.
-    pub(crate) fn missing(&mut self, name: &str, why: &str) {
-        self.missing.push([name.to_owned(), why.to_owned()]);
-    }
-
-    /// Removes the programs that this machine lacks, and adds a row with the reason for each.
-    pub(crate) fn without_missing(&mut self, mut programs: Vec<Program>) -> Vec<Program> {
-        programs.retain(|program| match &program.template {
-            Ok(_) => true,
-            Err(why) => {
-                self.missing(&program.name, why);
-                false
-            }
-        });
-        programs
     }
 }
 
@@ -147,11 +106,11 @@ mod tests {
     #[test]
     fn a_target_is_met_or_not() {
         let mut report = Report::default();
-        report.target("a".to_owned(), Limit::AtMost(1.15), "×", Some(1.16));
-        report.target("b".to_owned(), Limit::AtMost(1.5), "×", Some(1.5));
-        report.target("c".to_owned(), Limit::AtLeast(0.8), "×", Some(0.8));
-        report.target("d".to_owned(), Limit::AtMost(1.5), "×", Some(f64::INFINITY));
-        report.target("e".to_owned(), Limit::AtMost(1.5), "×", None);
+        report.target("a".to_owned(), Some(1.16), ("at most", 1.15, "×"));
+        report.target("b".to_owned(), Some(1.5), ("at most", 1.5, "×"));
+        report.target("c".to_owned(), Some(0.8), ("at least", 0.8, "×"));
+        report.target("d".to_owned(), Some(f64::INFINITY), ("at most", 1.5, "×"));
+        report.target("e".to_owned(), None, ("at most", 1.5, "×"));
         assert_eq!(
             report.targets,
             [

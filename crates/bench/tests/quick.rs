@@ -77,7 +77,8 @@ fn everything_is_measured() {
         benches.command("services").unwrap().args(["--quick", "--bench"]).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
-    let tables = Tables::of(&String::from_utf8(output.stdout).unwrap());
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let tables = Tables::of(&stdout);
 
     for (messages, readers) in [
         ("1,000 messages of 64 bytes, notifications", &CHANNEL_READERS[..]),
@@ -107,7 +108,11 @@ fn everything_is_measured() {
     assert_has(&tables.rows("Start until subscribed"), &["`pattern-subscriber`"]);
     assert_has(&tables.rows("Resident memory"), &CHANNEL_READERS);
     assert_has(&tables.rows("Resident memory"), &["`publisher`"]);
-    assert!(tables.rows("Measured on")["cores"][0].parse::<u32>().unwrap() > 0);
+    let (_, machine) = stdout.split_once("Measured on ").unwrap();
+    let (cores, machine) = machine.split_once(" cores of ").unwrap();
+    assert!(cores.parse::<u32>().unwrap() > 0, "{cores}");
+    let machine = machine.lines().next().unwrap();
+    assert!(machine.contains(", rustc 1.") && !machine.contains(", ,"), "{machine}");
 
     // Every target is decided, unless its figure is too small for the clock.
     let targets = tables.rows("Targets");
