@@ -1,34 +1,29 @@
 //! The experiments, the same for each way of sending. `pubsub.rs`, `list.rs` and `stream.rs` are
 //! the ways.
 
-use std::io::Write;
-
 use anyhow::{Context, bail};
-use futures_util::future::try_join_all;
+use futures_util::TryStreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 use serde_json::{Value, json};
 use service::plural;
-use tokio::sync::mpsc;
 
 use crate::list::List;
 use crate::own_keys::OwnKeys;
+use crate::progress;
 use crate::pubsub::Channel;
 use crate::stream::Stream;
 
-/// A way of sending.
-pub(crate) trait Way {
-    type Consumer: Consumer;
-
+/// A way of sending. A value is one consumer, on its own connection.
+pub(crate) trait Way: Sized {
     async fn send(keys: &OwnKeys, text: &str) -> anyhow::Result<()>;
 
-    /// A consumer on its own connection. Once this returns, it receives what is sent.
-    async fn consumer(keys: &OwnKeys, group: &str, name: &str) -> anyhow::Result<Self::Consumer>;
+    /// Once this returns, the consumer receives what is sent.
+    async fn consumer(keys: &OwnKeys, group: &str, name: &str) -> anyhow::Result<Self>;
 
     /// How many of these consumers (group and name) receive a message.
     fn receivers(consumers: &[(&str, &str)]) -> usize;
-}
 
-pub(crate) trait Consumer {
     /// The next message, waiting for it if there is none.
     async fn take(&mut self) -> anyhow::Result<Message>;
 
@@ -107,8 +102,7 @@ pub(crate) struct Row {
 pub(crate) async fn run(keys: &OwnKeys) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (number, (experiment, question, follows)) in (1..).zip(EXPERIMENTS) {
-        // A closed stderr does not stop the run.
-        let _ = writeln!(std::io::stderr(), "{number}/{} {question} ...", EXPERIMENTS.len());
+        progress(&format!("{number}/{} {question} ...", EXPERIMENTS.len()));
         let pubsub = count::<Channel>(experiment, keys).await.context("Pub/Sub")?;
         let list = count::<List>(experiment, keys).await.context("List")?;
         let stream = count::<Stream>(experiment, keys).await.context("Stream")?;
@@ -143,8 +137,7 @@ async fn count<W: Way>(experiment: &str, keys: &OwnKeys) -> anyhow::Result<Count
             let mut doomed = W::consumer(keys, "workers", "doomed").await?;
             W::send(keys, "dealt with").await?;
             W::send(keys, "not dealt with").await?;
-            let message = doomed.take().await?;
-            doomed.acknowledge(&message).await?;
+            work(&mut doomed).await?;
             doomed.take().await?;
             // This closes its connection, as the end of its process would.
             drop(doomed);
@@ -183,10 +176,13 @@ fn sum(counts: &[usize]) -> String {
 }
 
 /// A new consumer in this group, and how many messages it receives.
-async fn newcomer<W: Way>(keys: &OwnKeys, group: &str) -> anyhow::Result<(W::Consumer, usize)> {
+async fn newcomer<W: Way>(keys: &OwnKeys, group: &str) -> anyhow::Result<(W, usize)> {
     let mut consumer = W::consumer(keys, group, "newcomer").await?;
     W::send(keys, END).await?;
-    let received = consume(&mut consumer, || {}).await?;
+    let mut received = 0;
+    while work(&mut consumer).await? != END {
+        received += 1;
+    }
     Ok((consumer, received))
 }
 
@@ -196,47 +192,35 @@ async fn share<W: Way>(
     messages: usize,
     names: &[(&str, &str)],
 ) -> anyhow::Result<Vec<usize>> {
-    let (taken, mut reports) = mpsc::unbounded_channel::<()>();
-    let mut consumers = Vec::new();
-    for (group, name) in names {
-        consumers.push(W::consumer(keys, group, name).await?);
-    }
-    let consuming = try_join_all(consumers.iter_mut().map(|consumer| {
-        let taken = taken.clone();
-        consume(consumer, move || {
-            // After an error elsewhere, nobody counts any more.
-            let _ = taken.send(());
-        })
-    }));
-    let receivers = W::receivers(names);
-    let sending = async {
-        for number in 1..=messages {
-            W::send(keys, &format!("message {number}")).await?;
-            // One at a time, because Redis serves the consumer that has waited longest.
-            for _ in 0..receivers {
-                reports.recv().await.context("nobody is there")?;
-            }
-        }
-        // Each consumer ends after its first one.
-        for _ in names {
-            W::send(keys, END).await?;
-        }
-        anyhow::Ok(())
+    let mut counts = vec![0; names.len()];
+    let mut working = FuturesUnordered::new();
+    let work_of = |number, mut consumer| async move {
+        work::<W>(&mut consumer).await?;
+        anyhow::Ok((number, consumer))
     };
-    let (counts, ()) = tokio::try_join!(consuming, sending)?;
+    for (number, (group, name)) in names.iter().enumerate() {
+        working.push(work_of(number, W::consumer(keys, group, name).await?));
+    }
+    for number in 1..=messages {
+        W::send(keys, &format!("message {number}")).await?;
+        // One at a time, because Redis serves the consumer that has waited longest.
+        for _ in 0..W::receivers(names) {
+            let (number, consumer) = working.try_next().await?.context("nobody is there")?;
+            counts[number] += 1;
+            working.push(work_of(number, consumer));
+        }
+    }
+    // Each consumer ends after its first one.
+    for _ in names {
+        W::send(keys, END).await?;
+    }
+    while working.try_next().await?.is_some() {}
     Ok(counts)
 }
 
-/// Takes and acknowledges messages until the last one; returns how many there were before it.
-async fn consume(consumer: &mut impl Consumer, mut taken: impl FnMut()) -> anyhow::Result<usize> {
-    let mut count = 0;
-    loop {
-        let message = consumer.take().await?;
-        consumer.acknowledge(&message).await?;
-        if message.text == END {
-            return Ok(count);
-        }
-        count += 1;
-        taken();
-    }
+/// Takes one message and acknowledges it.
+async fn work<W: Way>(consumer: &mut W) -> anyhow::Result<String> {
+    let message = consumer.take().await?;
+    consumer.acknowledge(&message).await?;
+    Ok(message.text)
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
-use local_redis::{exit_status, is_broken_pipe, on_ctrl_c};
+use local_redis::{exit_status, on_ctrl_c};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -65,24 +65,30 @@ const LIMIT: Duration = Duration::from_secs(15);
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let result = match &args.what {
+    let text = match &args.what {
         Some(What::Clients(args)) => clients::compare(args),
         None => compare(&args),
     };
-    match result {
-        Err(error) if !is_broken_pipe(&error) => {
+    exit_status(match text {
+        Ok(text) => write!(std::io::stdout(), "{text}").context("cannot write to stdout"),
+        Err(error) => {
             // The redis crate's errors give themselves as their own cause.
             let mut causes: Vec<_> = error.chain().map(ToString::to_string).collect();
             causes.dedup();
             let hint = service::hint(&error).map(|hint| format!("\n  hint: {hint}"));
-            exit_status(Err(anyhow!("{}{}", causes.join(": "), hint.unwrap_or_default())))
+            Err(anyhow!("{}{}", causes.join(": "), hint.unwrap_or_default()))
         }
-        result => exit_status(result),
-    }
+    })
 }
 
+/// Shows on stderr what is being done. If that is closed, the run continues.
+fn progress(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Returns what to print.
 #[tokio::main(flavor = "current_thread")]
-async fn compare(args: &Args) -> anyhow::Result<()> {
+async fn compare(args: &Args) -> anyhow::Result<String> {
     // Handled before any key exists, as a plain end by the signal would leave keys behind.
     static INTERRUPTED: Notify = Notify::const_new();
     on_ctrl_c(|| INTERRUPTED.notify_one())?;
@@ -99,33 +105,26 @@ async fn compare(args: &Args) -> anyhow::Result<()> {
     let at = || format!("Redis at {}", keys.address());
     real_redis::check(keys.connection()).await.with_context(at)?;
     let rows = tokio::select! {
-        rows = timeout(LIMIT, experiments::run(&keys)) => match rows {
-            Ok(rows) => rows.map(Some),
-            Err(_) => Err(anyhow!(
+        rows = timeout(LIMIT, experiments::run(&keys)) => rows.unwrap_or_else(|_| {
+            Err(anyhow!(
                 "not finished after {LIMIT:?}: it is slow or far away, or somebody removed the keys"
-            )),
-        },
+            ))
+        }),
         () = INTERRUPTED.notified() => {
-            let _ = writeln!(std::io::stderr(), "Interrupted: removing the keys ...");
-            Ok(None)
+            progress("Interrupted: removing the keys ...");
+            Ok(Vec::new())
         }
     };
     // In every case. Nothing that could create a key runs any more.
     let rows = match (rows, keys.remove().await) {
-        (rows, Ok(())) => rows,
-        (Ok(_), Err(left)) => Err(left),
         (Err(error), Err(left)) => Err(error.context(format!("{left:#}, after this"))),
+        (rows, removed) => removed.and(rows),
     };
-    if let Some(rows) = rows.with_context(at)? {
-        let text = match args {
-            Args { json: true, .. } => {
-                let lines: Result<Vec<_>, _> = rows.iter().map(serde_json::to_string).collect();
-                lines?.join("\n")
-            }
-            Args { markdown: true, .. } => table::comparison(&rows),
-            _ => table::terminal(&rows),
-        };
-        writeln!(std::io::stdout(), "{text}").context("cannot write to stdout")?;
-    }
-    Ok(())
+    Ok(match &rows.with_context(at)?[..] {
+        // Interrupted.
+        [] => String::new(),
+        rows if args.json => table::json(rows)?,
+        rows if args.markdown => table::comparison(rows),
+        rows => table::terminal(rows),
+    })
 }

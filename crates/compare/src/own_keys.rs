@@ -70,9 +70,8 @@ impl OwnKeys {
                 _ => connection.xlen(&name).await?,
             };
             // SAMPLES 0 measures all elements; the default estimates from five.
-            let mut usage = redis::cmd("MEMORY");
-            usage.arg("USAGE").arg(&name).arg("SAMPLES").arg(0);
-            let bytes: u64 = usage.query_async(&mut connection).await?;
+            let usage = ["USAGE", &name, "SAMPLES", "0"];
+            let bytes: u64 = redis::cmd("MEMORY").arg(&usage).query_async(&mut connection).await?;
             left = [left[0] + 1, left[1] + messages as u64, left[2] + bytes];
         }
         Ok(left)
@@ -91,12 +90,11 @@ impl OwnKeys {
             let connection = connect(&self.client, Some(ANSWER_TIMEOUT)).await;
             connection.with_context(cannot)?.unlink(&names).await.with_context(cannot)?;
         }
-        self.names.borrow_mut().clear();
         Ok(())
     }
 }
 
-async fn connect(
+pub(crate) async fn connect(
     client: &Client,
     answer_timeout: Option<Duration>,
 ) -> anyhow::Result<MultiplexedConnection> {

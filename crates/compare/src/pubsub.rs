@@ -6,14 +6,12 @@ use anyhow::{Context, bail};
 use futures_util::StreamExt;
 use pubsub::{Event, PubSub};
 
-use crate::experiments::{Consumer, Message, Way};
+use crate::experiments::{Message, Way};
 use crate::own_keys::OwnKeys;
 
-pub(crate) struct Channel;
+pub(crate) struct Channel(PubSub);
 
 impl Way for Channel {
-    type Consumer = Subscriber;
-
     async fn send(keys: &OwnKeys, text: &str) -> anyhow::Result<()> {
         // Redis answers with the number of receivers and forgets the message.
         keys.publisher.publish(keys.name("channel"), text).await?;
@@ -21,25 +19,19 @@ impl Way for Channel {
     }
 
     /// Pub/Sub has no groups and no names: every subscriber gets every message.
-    async fn consumer(keys: &OwnKeys, _group: &str, _name: &str) -> anyhow::Result<Subscriber> {
+    async fn consumer(keys: &OwnKeys, _group: &str, _name: &str) -> anyhow::Result<Channel> {
         let pubsub = PubSub::connect(&keys.url).await?;
         pubsub.subscribe([keys.name("channel")]).await?;
-        Ok(Subscriber { pubsub })
+        Ok(Channel(pubsub))
     }
 
     fn receivers(consumers: &[(&str, &str)]) -> usize {
         consumers.len()
     }
-}
 
-pub(crate) struct Subscriber {
-    pubsub: PubSub,
-}
-
-impl Consumer for Subscriber {
     async fn take(&mut self) -> anyhow::Result<Message> {
         loop {
-            match self.pubsub.listen().next().await.context("the subscription has ended")? {
+            match self.0.listen().next().await.context("the subscription has ended")? {
                 Event::Message { payload, .. } => {
                     let text = String::from_utf8_lossy(&payload).into_owned();
                     return Ok(Message { id: None, text });

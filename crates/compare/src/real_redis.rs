@@ -2,7 +2,6 @@
 
 use anyhow::{Context, bail, ensure};
 use local_redis::{LocalRedis, Server};
-use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 
 /// The stand-in meebis has none of these, a Redis older than 6.2 not all.
@@ -27,17 +26,11 @@ pub(crate) fn start() -> anyhow::Result<LocalRedis> {
 
 /// Checks whether a server has the commands.
 pub(crate) async fn check(mut connection: MultiplexedConnection) -> anyhow::Result<()> {
-    // Without arguments a command does nothing, and its error tells whether the server knows it.
-    let mut pipeline = redis::pipe();
-    pipeline.ignore_errors();
-    for command in NEEDED {
-        pipeline.cmd(command);
-    }
-    let answers: Vec<RedisResult<()>> = pipeline.query_async(&mut connection).await?;
     let mut missing = Vec::new();
-    for (command, answer) in NEEDED.into_iter().zip(answers) {
-        let detail = answer.as_ref().err().and_then(|error| error.detail());
-        if detail.is_some_and(|detail| detail.to_ascii_lowercase().starts_with("unknown command")) {
+    for command in NEEDED {
+        // Without arguments it does nothing, and its error tells whether the server knows it.
+        let answer = redis::cmd(command).exec_async(&mut connection).await;
+        if answer.is_err_and(|error| error.to_string().to_lowercase().contains("unknown command")) {
             missing.push(command);
         }
     }

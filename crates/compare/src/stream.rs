@@ -8,11 +8,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context;
-use redis::AsyncTypedCommands;
+use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
-use redis::streams::{StreamAutoClaimOptions, StreamId, StreamMaxlen, StreamReadOptions};
+use redis::streams::{
+    StreamAutoClaimOptions, StreamAutoClaimReply, StreamId, StreamMaxlen, StreamReadOptions,
+    StreamReadReply,
+};
 
-use crate::experiments::{Consumer, Message, Way};
+use crate::experiments::{Message, Way};
 use crate::own_keys::OwnKeys;
 
 /// How many messages the Stream keeps. A trimmed message is gone, even for a group that has not
@@ -24,19 +27,21 @@ const KEEP: usize = 20;
 /// working.
 const MIN_IDLE: Duration = Duration::from_millis(100);
 
-pub(crate) struct Stream;
+pub(crate) struct Stream {
+    stream: String,
+    group: String,
+    name: String,
+    connection: MultiplexedConnection,
+}
 
 impl Way for Stream {
-    type Consumer = Reader;
-
     async fn send(keys: &OwnKeys, text: &str) -> anyhow::Result<()> {
         // In production use `Approx`, which is cheaper: Redis then trims whole blocks only.
         let keep = StreamMaxlen::Equals(KEEP);
-        keys.connection().xadd_maxlen(keys.name("stream"), keep, "*", &[("text", text)]).await?;
-        Ok(())
+        Ok(keys.connection().xadd_maxlen(keys.name("stream"), keep, "*", &[("text", text)]).await?)
     }
 
-    async fn consumer(keys: &OwnKeys, group: &str, name: &str) -> anyhow::Result<Reader> {
+    async fn consumer(keys: &OwnKeys, group: &str, name: &str) -> anyhow::Result<Stream> {
         let stream = keys.name("stream");
         // From 0, a new group reads the whole Stream; from $, only new messages.
         match keys.connection().xgroup_create_mkstream(&stream, group, "0").await {
@@ -46,46 +51,34 @@ impl Way for Stream {
         }
         // Not shared, since a connection that waits in XREADGROUP can do nothing else.
         let connection = keys.connect_consumer().await?;
-        Ok(Reader { stream, group: group.to_owned(), name: name.to_owned(), connection })
+        Ok(Stream { stream, group: group.to_owned(), name: name.to_owned(), connection })
     }
 
     fn receivers(consumers: &[(&str, &str)]) -> usize {
         consumers.iter().map(|(group, _)| group).collect::<BTreeSet<_>>().len()
     }
-}
 
-pub(crate) struct Reader {
-    stream: String,
-    group: String,
-    name: String,
-    connection: MultiplexedConnection,
-}
-
-impl Consumer for Reader {
     async fn take(&mut self) -> anyhow::Result<Message> {
         // One, waiting for ever if there is none. `>` is what nobody of the group has got yet.
         let options = StreamReadOptions::default().group(&self.group, &self.name).count(1).block(0);
-        let reply = self.connection.xread_options(&[&self.stream], &[">"], &options).await?;
-        let entries = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
-        message(entries.last().context("XREADGROUP did not wait")?)
+        let reply: StreamReadReply =
+            self.connection.xread_options(&[&self.stream], &[">"], &options).await?;
+        let mut entries = reply.keys.into_iter().flat_map(|key| key.ids);
+        message(entries.next().context("XREADGROUP did not wait")?)
     }
 
     async fn acknowledge(&mut self, message: &Message) -> anyhow::Result<()> {
-        let id = message.id.as_ref().context("no entry of a Stream")?;
-        self.connection.xack(&self.stream, &self.group, &[id]).await?;
-        Ok(())
+        Ok(self.connection.xack(&self.stream, &self.group, &[&message.id]).await?)
     }
 
     /// Redis knows which messages were not acknowledged and for how long, so nothing else has to
     /// track dead consumers.
     async fn claim(&mut self, _dead: &str) -> anyhow::Result<Vec<Message>> {
         tokio::time::sleep(MIN_IDLE).await;
-        let idle = MIN_IDLE.as_millis() as u64;
-        let options = StreamAutoClaimOptions::default();
-        let reply = self
-            .connection
-            .xautoclaim_options(&self.stream, &self.group, &self.name, idle, "0-0", options)
-            .await?;
+        let (stream, group, name) = (&self.stream, &self.group, &self.name);
+        let (idle, options) = (MIN_IDLE.as_millis() as u64, StreamAutoClaimOptions::default());
+        let claim = self.connection.xautoclaim_options(stream, group, name, idle, "0-0", options);
+        let reply: StreamAutoClaimReply = claim.await?;
         reply.claimed.into_iter().map(message).collect()
     }
 }

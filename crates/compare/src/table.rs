@@ -1,9 +1,7 @@
 //! Tables for the terminal and for the pages.
 
-use std::ops::Range;
-
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL};
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width};
 
 use crate::experiments::Row;
 
@@ -18,41 +16,34 @@ pub(crate) fn terminal(rows: &[Row]) -> String {
     for counts in table.column_iter_mut().skip(2) {
         counts.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(17)));
     }
-    let mut text = String::new();
+    let mut follows = String::new();
     for (number, row) in (1..).zip(rows) {
-        let [pubsub, list, stream] = counts(row);
-        table.add_row([&number.to_string(), row.question, pubsub, list, stream]);
-        text += &format!("\n{number}. {}", row.follows);
+        follows += &format!("{number}. {}\n", row.follows);
+        let number = number.to_string();
+        table.add_row([&number, row.question, &row.pubsub.text, &row.list.text, &row.stream.text]);
     }
-    format!("{table}\n\nWhat follows:{text}")
+    format!("{table}\n\nWhat follows:\n{follows}")
 }
 
 /// One line per row.
 pub(crate) fn comparison(rows: &[Row]) -> String {
-    let cells = rows.iter().map(|row| {
-        let [pubsub, list, stream] = counts(row);
-        [row.question, pubsub, list, stream, row.follows].map(str::to_owned).to_vec()
-    });
-    markdown(&["", "Pub/Sub", "List", "Stream", "What follows"], cells, 0..0)
+    let mut table = markdown(&["", "Pub/Sub", "List", "Stream", "What follows"]);
+    for Row { question, pubsub, list, stream, follows, .. } in rows {
+        table.add_row([question, &*pubsub.text, &list.text, &stream.text, follows]);
+    }
+    format!("{table}\n")
 }
 
-/// A table in Markdown, with these columns aligned to the right.
-pub(crate) fn markdown(
-    header: &[&str],
-    rows: impl Iterator<Item = Vec<String>>,
-    numbers: Range<usize>,
-) -> String {
+/// An empty table in Markdown.
+pub(crate) fn markdown(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header);
-    for column in table.column_iter_mut().take(numbers.end).skip(numbers.start) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    for mut cells in rows {
-        cells.resize(header.len(), String::new());
-        table.add_row(cells);
-    }
-    table.to_string()
+    table.load_style(ASCII_MARKDOWN).set_header(header);
+    table
+}
+
+/// One line of JSON per row.
+pub(crate) fn json(rows: &[Row]) -> serde_json::Result<String> {
+    rows.iter().map(|row| Ok(serde_json::to_string(row)? + "\n")).collect()
 }
 
 /// `300,000`.
@@ -60,8 +51,4 @@ pub(crate) fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
     groups.join(",")
-}
-
-fn counts(row: &Row) -> [&str; 3] {
-    [&row.pubsub.text, &row.list.text, &row.stream.text]
 }
