@@ -18,7 +18,7 @@ fn main() -> ExitCode {
 
 fn get_async_pubsub_ends_and_ours_comes_back() {
     let mut compare = Command::new(env!("CARGO_BIN_EXE_compare"));
-    compare.args(["clients", "--short"]);
+    compare.args(["clients", "--short", "restart", "revoked", "ours", "pubsub"]);
     let output = without_developers_own(compare).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let stdout = String::from_utf8(output.stdout).unwrap();

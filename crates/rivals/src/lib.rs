@@ -29,7 +29,7 @@ impl Task {
         Ok(Task {
             url: std::env::var("REDIS_URL")?,
             tuned: has("--tuned"),
-            cluster: has("--cluster"),
+            cluster: has("--sharded"),
         })
     }
 

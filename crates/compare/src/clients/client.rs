@@ -72,8 +72,8 @@ impl Programs {
         let mut command = match client.program() {
             "ours" => {
                 let mut command = self.ours.command("subscriber")?;
-                command.arg("--json").args(in_cluster.then_some("--sharded"));
-                return Ok(command);
+                command.arg("--json");
+                command
             }
             "redis-py" => {
                 let python = self.python.as_ref().map_err(|missing| anyhow!("needs {missing}"))?;
@@ -83,7 +83,7 @@ impl Programs {
             }
             program => self.others.command(program)?,
         };
-        command.args(in_cluster.then_some("--cluster"));
+        command.args(in_cluster.then_some("--sharded"));
         command.args(client.key.ends_with("-tuned").then_some("--tuned"));
         Ok(command)
     }

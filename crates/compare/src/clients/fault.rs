@@ -2,12 +2,13 @@
 
 use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use local_redis::{LocalCluster, LocalRedis, Server, Signal};
 
 use super::network::{CUT, MEND, Network};
 
 pub(super) const NO_SERVER: &str = "there is no redis-server or valkey-server on the PATH";
+const NO_OWNER: &str = "the slot has no owner";
 pub(super) const CHANNEL: &str = "notifications";
 
 pub(super) struct Fault {
@@ -77,11 +78,11 @@ impl Servers {
         client
     }
 
-    /// Where to publish. A cluster has no such place until a failover is done.
-    pub(super) fn publish_url(&self) -> Option<String> {
+    /// The Redis where the channel is. A cluster has no such place until a failover is done.
+    pub(super) fn redis(&mut self) -> anyhow::Result<&mut LocalRedis> {
         match self {
-            Single(redis, _) => Some(redis.url()),
-            Cluster(cluster) => Some(cluster.url(cluster.owner(CHANNEL).ok()??)),
+            Single(redis, _) => Ok(redis),
+            Cluster(cluster) => Ok(cluster.node(cluster.owner(CHANNEL)?.context(NO_OWNER)?)),
         }
     }
 
@@ -91,31 +92,30 @@ impl Servers {
 
     /// Begins the fault, or ends it if it is of a kind that ends.
     pub(super) fn set(&mut self, fault: &Fault, begins: bool) -> anyhow::Result<()> {
-        match (fault.key, self) {
-            ("restart" | "long-restart", Single(redis, _)) if begins => redis.kill()?,
-            ("restart" | "long-restart", Single(redis, _)) => redis.restart()?,
-            ("hang", Single(redis, _)) if begins => redis.process().signal(Signal::STOP),
-            ("hang", Single(redis, _)) => redis.process().signal(Signal::CONT),
-            ("dropped", Single(_, Some(network))) => {
-                network.run(if begins { CUT } else { MEND })?
-            }
-            ("revoked", Single(redis, _)) => {
+        match (fault.key, begins) {
+            ("restart" | "long-restart" | "owner-killed", true) => self.redis()?.kill()?,
+            ("restart" | "long-restart", false) => self.redis()?.restart()?,
+            ("hang", true) => self.redis()?.process().signal(Signal::STOP),
+            ("hang", false) => self.redis()?.process().signal(Signal::CONT),
+            ("revoked", _) => {
                 // Without the right, Redis also closes the connections of subscribers.
                 let rule = if begins { "resetchannels" } else { "&notifications" };
-                let mut connection = redis::Client::open(redis.url())?.get_connection()?;
-                redis::cmd("ACL").arg("SETUSER").arg("reader").arg(rule).exec(&mut connection)?;
+                let mut connection = redis::Client::open(self.redis()?.url())?.get_connection()?;
+                redis::cmd("ACL").arg(&["SETUSER", "reader", rule]).exec(&mut connection)?;
             }
-            (key, Cluster(cluster)) if begins => {
-                let owner = cluster.owner(CHANNEL)?.context("the slot has no owner")?;
-                match key {
-                    "slot-moved" => cluster.move_slot(CHANNEL, (owner + 1) % 3)?,
-                    "owner-killed" => cluster.node(owner).kill()?,
-                    _ => bail!("no fault {key}"),
+            ("dropped", _) => {
+                if let Single(_, Some(network)) = self {
+                    network.run(if begins { CUT } else { MEND })?;
                 }
             }
-            // The reader of its output does this. Nothing ends in a cluster.
-            ("stall", Single(..)) | (_, Cluster(_)) => {}
-            (key, Single(..)) => bail!("no fault {key}"),
+            ("slot-moved", true) => {
+                if let Cluster(cluster) = self {
+                    let owner = cluster.owner(CHANNEL)?.context(NO_OWNER)?;
+                    cluster.move_slot(CHANNEL, (owner + 1) % 3)?;
+                }
+            }
+            // The reader of its output makes a stall. In a cluster nothing ends.
+            _ => {}
         }
         Ok(())
     }

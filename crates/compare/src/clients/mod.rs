@@ -8,36 +8,33 @@ mod page;
 mod publisher;
 mod run;
 
-use std::io::Write;
-use std::sync::RwLock;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, ensure};
 use local_redis::Server;
 
 use self::client::{CLIENTS, Client, Programs};
 use self::fault::{FAULTS, Fault, NO_SERVER};
+use crate::progress;
 
 /// The time between the starts of two clients. If all started at once, they would slow down each
 /// other.
 const STAGGER: Duration = Duration::from_millis(250);
-/// How long a client is watched after the fault. The two clients of `--short` need less.
-const WATCH: Duration = Duration::from_secs(30);
-const SHORT_WATCH: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only these faults and clients, such as `hang fred ours`
-    #[arg(value_name = "NAME", value_parser = names(), conflicts_with_all = ["markdown", "short"])]
+    #[arg(value_name = "NAME", value_parser = names(), conflicts_with = "markdown")]
     names: Vec<String>,
 
     /// Write docs/clients.md
     #[arg(long, conflicts_with = "short")]
     markdown: bool,
 
-    /// Run `restart revoked ours pubsub`, which needs no other clients to be built
+    /// Build nothing but `ours` and `pubsub`, without optimization, and watch them for 10 s only
     #[arg(long)]
     short: bool,
 }
@@ -53,12 +50,10 @@ struct Row {
     cells: Vec<String>,
 }
 
-pub(crate) fn compare(args: &Args) -> anyhow::Result<()> {
-    let short = ["restart", "revoked", "ours", "pubsub"].map(str::to_owned);
-    let names = if args.short { &short[..] } else { &args.names };
-    let watch = if args.short { SHORT_WATCH } else { WATCH };
-    let faults = named(&FAULTS, |fault| fault.key, names);
-    let clients = named(&CLIENTS, |client| client.key, names);
+/// Returns what to print.
+pub(crate) fn compare(args: &Args) -> anyhow::Result<String> {
+    let faults = named(&FAULTS, |fault| fault.key, &args.names);
+    let clients = named(&CLIENTS, |client| client.key, &args.names);
     let pairs = faults.into_iter().flat_map(|fault| clients.iter().map(move |&one| (one, fault)));
     let pairs: Vec<_> = pairs.filter(|(one, fault)| one.takes_part(fault.in_cluster())).collect();
     ensure!(!pairs.is_empty(), "none of these clients has one of these faults");
@@ -66,45 +61,39 @@ pub(crate) fn compare(args: &Args) -> anyhow::Result<()> {
     // Before anything is built, which takes minutes.
     Server::real().context(NO_SERVER)?;
     let programs = Programs::build(args.short)?;
-    let (machine, done) = (RwLock::new(()), AtomicUsize::new(0));
-    let row = |client: &Client, fault: &'static Fault| {
-        // Alone in a stall, where its memory is measured and Redis is busy.
-        let _whole = fault.is_stall().then(|| machine.write());
-        let _part = (!fault.is_stall()).then(|| machine.read());
+    // How long a client is watched after the fault.
+    let watch = Duration::from_secs(if args.short { 10 } else { 30 });
+    let done = AtomicUsize::new(0);
+    let row = |(client, fault): (&Client, &'static Fault)| {
         let command = programs.command(client, fault.in_cluster());
         let seen = command.and_then(|command| run::run(command, fault, watch));
-        let outcome = match &seen {
-            Ok(cells) => cells.join(", "),
-            Err(why) => format!("{why:#}"),
-        };
-        let seen = seen.unwrap_or_else(|_| vec![outcome.lines().take(1).collect()]);
+        let seen = seen.unwrap_or_else(|why| vec![format!("{why:#}")]);
         let (done, all) = (done.fetch_add(1, Ordering::Relaxed) + 1, pairs.len());
-        // A stderr that nobody reads is no reason to stop.
-        let _ = writeln!(
-            std::io::stderr(),
-            "{done}/{all} {}: {}: {outcome}",
-            fault.title,
-            client.title
-        );
-        Row { fault, cells: [vec![client.title.to_owned()], seen].concat() }
+        let what = format!("{}: {}: {}", fault.title, client.title, seen.join(", "));
+        progress(&format!("{done}/{all} {what}"));
+        // The first line of an error is enough for a cell.
+        let seen = seen.iter().filter_map(|cell| cell.lines().next());
+        Row { fault, cells: [client.title].into_iter().chain(seen).map(str::to_owned).collect() }
     };
-    let rows: anyhow::Result<Vec<_>> = thread::scope(|scope| {
-        let row = &row;
-        let start = |(number, &(client, fault))| {
-            scope.spawn(move || {
-                thread::sleep(STAGGER * number);
-                row(client, fault)
-            })
+    // Alone in a stall, where its memory is measured and Redis is busy.
+    let (alone, together): (Vec<_>, Vec<_>) =
+        pairs.iter().copied().partition(|(_, fault)| fault.is_stall());
+    let mut rows: Vec<_> = thread::scope(|scope| {
+        let start = |pair| {
+            thread::sleep(STAGGER);
+            let row = &row;
+            scope.spawn(move || row(pair))
         };
-        let running: Vec<_> = (0..).zip(&pairs).map(start).collect();
-        let panicked = |_| anyhow!("the thread of a client panicked");
-        running.into_iter().map(|running| running.join().map_err(panicked)).collect()
+        let running: Vec<_> = together.into_iter().map(start).collect();
+        let joined = running.into_iter().map(ScopedJoinHandle::join);
+        joined.map(|row| row.unwrap_or_else(|panic| resume_unwind(panic))).collect()
     });
-    let rows = rows?;
+    rows.extend(alone.into_iter().map(row));
     if args.markdown {
-        return page::write(&rows);
+        page::write(&rows)?;
+        return Ok(String::new());
     }
-    Ok(write!(std::io::stdout(), "{}", page::tables(&rows))?)
+    Ok(page::tables(&rows))
 }
 
 /// Those that have one of these names, or all if none has.

@@ -6,32 +6,32 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use anyhow::{Context, ensure};
 use local_redis::Leashed;
 
-/// `$HOLDER` is a process in the namespace; `$INSIDE` runs a command there.
+/// `$HOLDER` is the process in the namespace.
 const BUILD: &str = "
-    ip link add $CABLE type veth peer name eth0 netns $HOLDER
-    ip address add $HOST/30 dev $CABLE
-    ip link set $CABLE up
-    $INSIDE ip address add $CLIENT/30 dev eth0
-    $INSIDE ip link set eth0 up";
+    ip link add cut$HOLDER type veth peer name eth0 netns $HOLDER
+    ip address add $HOST/30 dev cut$HOLDER
+    ip link set cut$HOLDER up
+    nsenter $NAMESPACE ip address add $CLIENT/30 dev eth0
+    nsenter $NAMESPACE ip link set eth0 up";
 pub(super) const CUT: &str = "
-    ip neighbour replace $CLIENT lladdr 02:00:00:00:00:01 dev $CABLE
-    $INSIDE ip neighbour replace $HOST lladdr 02:00:00:00:00:01 dev eth0";
+    ip neighbour replace $CLIENT lladdr 02:00:00:00:00:01 dev cut$HOLDER
+    nsenter $NAMESPACE ip neighbour replace $HOST lladdr 02:00:00:00:00:01 dev eth0";
 /// Both ends ask for the other's hardware address again.
 pub(super) const MEND: &str = "
-    ip neighbour delete $CLIENT dev $CABLE
-    $INSIDE ip neighbour delete $HOST dev eth0";
+    ip neighbour delete $CLIENT dev cut$HOLDER
+    nsenter $NAMESPACE ip neighbour delete $HOST dev eth0";
 
 const NEEDS: &str = "needs Linux, root, and the programs ip, nsenter and unshare";
 
 pub(super) struct Network {
     /// A process in the namespace. The namespace and the cable disappear with it.
     holder: Leashed,
-    number: u8,
+    /// The argument with which nsenter enters it.
+    namespace: String,
     /// The address of servers on the host.
     pub host: String,
     client: String,
@@ -48,34 +48,26 @@ impl Network {
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         ensure!(lines.any(|line| line.is_empty()), NEEDS);
 
-        static NUMBER: AtomicU8 = AtomicU8::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         // A range for tests of networks (RFC 2544), which nobody else uses.
-        let address = |end| {
-            format!("198.18.{}.{}", std::process::id() % 256, u16::from(number % 64) * 4 + end)
-        };
-        let network = Network { holder, number, host: address(1), client: address(2) };
+        let id = holder.id();
+        let address = |end| format!("198.18.{}.{}", id / 64 % 256, id % 64 * 4 + end);
+        let namespace = format!("--net=/proc/{id}/ns/net");
+        let network = Network { holder, namespace, host: address(1), client: address(2) };
         network.run(BUILD)?;
         Ok(network)
-    }
-
-    fn namespace(&self) -> String {
-        format!("--net=/proc/{}/ns/net", self.holder.id())
     }
 
     /// The same command in the namespace.
     pub(super) fn enter(&self, command: &Command) -> Command {
         let mut inside = Command::new("nsenter");
-        inside.arg(self.namespace()).arg(command.get_program()).args(command.get_args());
+        inside.arg(&self.namespace).arg(command.get_program()).args(command.get_args());
         inside
     }
 
     pub(super) fn run(&self, script: &str) -> anyhow::Result<()> {
         let mut sh = Command::new("sh");
         sh.args(["-ec", script]).env("HOST", &self.host).env("CLIENT", &self.client);
-        sh.env("HOLDER", self.holder.id().to_string());
-        sh.env("INSIDE", format!("nsenter {}", self.namespace()));
-        sh.env("CABLE", format!("cut{}-{}", std::process::id(), self.number));
+        sh.env("HOLDER", self.holder.id().to_string()).env("NAMESPACE", &self.namespace);
         ensure!(sh.status()?.success(), "this failed:{script}");
         Ok(())
     }

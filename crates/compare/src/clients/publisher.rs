@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisResult};
+use redis::{Client, RedisResult};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval_at};
+use tokio::time::interval;
 
 use super::fault::{CHANNEL, Servers};
+use crate::own_keys;
 
 /// The time between two messages at the steady rate.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -32,9 +33,11 @@ pub(super) struct Publisher {
 impl Publisher {
     /// Publishes at the steady rate, for ever. Connects again whenever the connection breaks, and
     /// never waits for an answer. A later call continues where an earlier one was dropped.
-    pub(super) async fn publish(&mut self, servers: &Servers) {
-        let mut ticks = interval_at(Instant::now() + INTERVAL, INTERVAL);
+    pub(super) async fn publish(&mut self, servers: &mut Servers) {
+        let mut ticks = interval(INTERVAL);
         loop {
+            ticks.tick().await;
+            self.read_answers();
             if self.connection.is_none() {
                 self.connection = connect(servers).await;
             }
@@ -47,8 +50,6 @@ impl Publisher {
                     (number, publish.query_async(&mut connection).await)
                 });
             }
-            ticks.tick().await;
-            self.read_answers();
         }
     }
 
@@ -83,9 +84,8 @@ impl Publisher {
     }
 }
 
-async fn connect(servers: &Servers) -> Option<MultiplexedConnection> {
-    let client = Client::open(servers.publish_url()?).ok()?;
+async fn connect(servers: &mut Servers) -> Option<MultiplexedConnection> {
+    let client = Client::open(servers.redis().ok()?.url()).ok()?;
     // A Redis that hangs may answer later.
-    let config = AsyncConnectionConfig::new().set_response_timeout(None);
-    client.get_multiplexed_async_connection_with_config(&config).await.ok()
+    own_keys::connect(&client, None).await.ok()
 }

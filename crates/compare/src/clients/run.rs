@@ -1,11 +1,11 @@
 //! One client, one fault.
 
-use std::future::pending;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use demo::Process;
+use futures_util::future::join;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{sleep, timeout};
 
@@ -36,12 +36,12 @@ pub(super) async fn run(
     while client.last_message().is_none() {
         let starts = !client.has_ended && start.elapsed() < PATIENCE;
         ensure!(starts, "it does not subscribe: {}", client.log);
-        publish_and_listen(SILENT / 8, &servers, &mut publisher, &mut client).await;
+        both(SILENT / 8, publisher.publish(&mut servers), client.listen()).await;
     }
     // The messages before its first one came too early for it.
     let first = messages(&client.heard).map(|(_, number)| number).next();
     publisher.published.retain(|number| Some(*number) >= first);
-    publish_and_listen(SILENT, &servers, &mut publisher, &mut client).await;
+    both(SILENT, publisher.publish(&mut servers), client.listen()).await;
 
     servers.set(fault, true)?;
     let lasts = Duration::from_secs(fault.seconds);
@@ -52,11 +52,11 @@ pub(super) async fn run(
         peak_memory = client.process.leashed().peak_memory();
         client.drain().await;
     } else {
-        publish_and_listen(lasts, &servers, &mut publisher, &mut client).await;
+        both(lasts, publisher.publish(&mut servers), client.listen()).await;
     }
     servers.set(fault, false)?;
     let (repaired, next) = (Instant::now(), publisher.next);
-    publish_and_listen(watch, &servers, &mut publisher, &mut client).await;
+    both(watch, publisher.publish(&mut servers), client.listen()).await;
 
     let is_alive = client.last_message().is_some_and(|last| last.elapsed() < SILENT);
     publisher.read_answers();
@@ -82,17 +82,8 @@ pub(super) async fn run(
 }
 
 /// Publishes at the steady rate, and reads what the client prints.
-async fn publish_and_listen(
-    time: Duration,
-    servers: &Servers,
-    publisher: &mut Publisher,
-    client: &mut Running,
-) {
-    tokio::select! {
-        () = sleep(time) => {}
-        () = publisher.publish(servers) => {}
-        () = client.listen() => {}
-    }
+async fn both(time: Duration, publishing: impl Future, listening: impl Future) {
+    let _ = timeout(time, join(publishing, listening)).await;
 }
 
 /// A client, and what it has said. Its output is read only while `listen` runs.
@@ -133,7 +124,6 @@ impl Running {
             self.has_ended = true;
             self.heard.push((Instant::now(), Heard::Lost(Level::End, None)));
         }
-        pending().await
     }
 
     fn last_message(&self) -> Option<Instant> {
