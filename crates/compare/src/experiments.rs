@@ -78,23 +78,16 @@ const EXPERIMENTS: [(&str, &str, &str); 6] = [
     ),
 ];
 
-/// The result of one experiment, in JSON and in words.
-#[derive(Serialize)]
-pub(crate) struct Count {
-    #[serde(flatten)]
-    json: Value,
-    #[serde(skip)]
-    pub text: String,
-}
-
-/// One experiment with all three.
+/// One experiment with all three: the results in JSON and in words.
 #[derive(Serialize)]
 pub(crate) struct Row {
     experiment: &'static str,
     pub question: &'static str,
-    pub pubsub: Count,
-    pub list: Count,
-    pub stream: Count,
+    pubsub: Value,
+    list: Value,
+    stream: Value,
+    #[serde(skip)]
+    pub counts: [String; 3],
     pub follows: &'static str,
 }
 
@@ -103,16 +96,17 @@ pub(crate) async fn run(keys: &OwnKeys) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (number, (experiment, question, follows)) in (1..).zip(EXPERIMENTS) {
         progress(&format!("{number}/{} {question} ...", EXPERIMENTS.len()));
-        let pubsub = count::<Channel>(experiment, keys).await.context("Pub/Sub")?;
-        let list = count::<List>(experiment, keys).await.context("List")?;
-        let stream = count::<Stream>(experiment, keys).await.context("Stream")?;
-        rows.push(Row { experiment, question, pubsub, list, stream, follows });
+        let (pubsub, pubsub_text) = count::<Channel>(experiment, keys).await.context("Pub/Sub")?;
+        let (list, list_text) = count::<List>(experiment, keys).await.context("List")?;
+        let (stream, stream_text) = count::<Stream>(experiment, keys).await.context("Stream")?;
+        let counts = [pubsub_text, list_text, stream_text];
+        rows.push(Row { experiment, question, pubsub, list, stream, counts, follows });
     }
     Ok(rows)
 }
 
-async fn count<W: Way>(experiment: &str, keys: &OwnKeys) -> anyhow::Result<Count> {
-    let (json, text) = match experiment {
+async fn count<W: Way>(experiment: &str, keys: &OwnKeys) -> anyhow::Result<(Value, String)> {
+    let count = match experiment {
         "absent" => {
             for number in 1..=5 {
                 W::send(keys, &format!("message {number}")).await?;
@@ -167,7 +161,7 @@ async fn count<W: Way>(experiment: &str, keys: &OwnKeys) -> anyhow::Result<Count
         _ => bail!("no experiment {experiment}"),
     };
     keys.remove().await?;
-    Ok(Count { json, text })
+    Ok(count)
 }
 
 fn sum(counts: &[usize]) -> String {

@@ -4,6 +4,8 @@ use anyhow::{Context, bail, ensure};
 use local_redis::{LocalRedis, Server};
 use redis::aio::MultiplexedConnection;
 
+pub(crate) const NO_SERVER: &str = "there is no redis-server or valkey-server on the PATH";
+
 /// The stand-in meebis has none of these, a Redis older than 6.2 not all.
 const NEEDED: [&str; 5] = ["BLMOVE", "XGROUP", "XREADGROUP", "XACK", "XAUTOCLAIM"];
 
@@ -15,11 +17,7 @@ const HOW_TO_GET_ONE: &str = "  hint: install Redis (Debian: apt install redis-s
 /// Starts one for this run.
 pub(crate) fn start() -> anyhow::Result<LocalRedis> {
     let Some(server) = Server::real() else {
-        bail!(
-            "there is no redis-server or valkey-server on the PATH, and the stand-in of `cargo \
-             redis` lacks {}\n{HOW_TO_GET_ONE}",
-            NEEDED.join(", ")
-        );
+        bail!("{NO_SERVER}, and the stand-in of `cargo redis` {}", lacks(&NEEDED));
     };
     LocalRedis::start_with(server, &[]).context("cannot start a Redis for this run")
 }
@@ -34,6 +32,10 @@ pub(crate) async fn check(mut connection: MultiplexedConnection) -> anyhow::Resu
             missing.push(command);
         }
     }
-    ensure!(missing.is_empty(), "it lacks {}\n{HOW_TO_GET_ONE}", missing.join(", "));
+    ensure!(missing.is_empty(), "it {}", lacks(&missing));
     Ok(())
+}
+
+fn lacks(commands: &[&str]) -> String {
+    format!("lacks {}\n{HOW_TO_GET_ONE}", commands.join(", "))
 }

@@ -19,8 +19,8 @@ pub(crate) fn terminal(rows: &[Row]) -> String {
     let mut follows = String::new();
     for (number, row) in (1..).zip(rows) {
         follows += &format!("{number}. {}\n", row.follows);
-        let number = number.to_string();
-        table.add_row([&number, row.question, &row.pubsub.text, &row.list.text, &row.stream.text]);
+        let [pubsub, list, stream] = &row.counts;
+        table.add_row([&number.to_string(), row.question, pubsub, list, stream]);
     }
     format!("{table}\n\nWhat follows:\n{follows}")
 }
@@ -28,8 +28,8 @@ pub(crate) fn terminal(rows: &[Row]) -> String {
 /// One line per row.
 pub(crate) fn comparison(rows: &[Row]) -> String {
     let mut table = markdown(&["", "Pub/Sub", "List", "Stream", "What follows"]);
-    for Row { question, pubsub, list, stream, follows, .. } in rows {
-        table.add_row([question, &*pubsub.text, &list.text, &stream.text, follows]);
+    for Row { question, counts: [pubsub, list, stream], follows, .. } in rows {
+        table.add_row([*question, pubsub, list, stream, *follows]);
     }
     format!("{table}\n")
 }

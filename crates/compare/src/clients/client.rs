@@ -70,11 +70,7 @@ impl Programs {
 
     pub(super) fn command(&self, client: &Client, in_cluster: bool) -> anyhow::Result<Command> {
         let mut command = match client.program() {
-            "ours" => {
-                let mut command = self.ours.command("subscriber")?;
-                command.arg("--json");
-                command
-            }
+            "ours" => self.ours.command("subscriber")?,
             "redis-py" => {
                 let python = self.python.as_ref().map_err(|missing| anyhow!("needs {missing}"))?;
                 let mut command = python.command();
@@ -83,6 +79,7 @@ impl Programs {
             }
             program => self.others.command(program)?,
         };
+        command.args((client.key == "ours").then_some("--json"));
         command.args(in_cluster.then_some("--sharded"));
         command.args(client.key.ends_with("-tuned").then_some("--tuned"));
         Ok(command)

@@ -6,8 +6,8 @@ use anyhow::Context;
 use local_redis::{LocalCluster, LocalRedis, Server, Signal};
 
 use super::network::{CUT, MEND, Network};
+use crate::real_redis::NO_SERVER;
 
-pub(super) const NO_SERVER: &str = "there is no redis-server or valkey-server on the PATH";
 const NO_OWNER: &str = "the slot has no owner";
 pub(super) const CHANNEL: &str = "notifications";
 

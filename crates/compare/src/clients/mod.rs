@@ -17,8 +17,9 @@ use anyhow::{Context, ensure};
 use local_redis::Server;
 
 use self::client::{CLIENTS, Client, Programs};
-use self::fault::{FAULTS, Fault, NO_SERVER};
+use self::fault::{FAULTS, Fault};
 use crate::progress;
+use crate::real_redis::NO_SERVER;
 
 /// The time between the starts of two clients. If all started at once, they would slow down each
 /// other.

@@ -6,7 +6,7 @@ use anyhow::Context;
 use redis::aio::MultiplexedConnection;
 use redis::{Client, RedisResult};
 use tokio::task::JoinSet;
-use tokio::time::interval;
+use tokio::time::{interval, timeout};
 
 use super::fault::{CHANNEL, Servers};
 use crate::own_keys;
@@ -31,26 +31,29 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Publishes at the steady rate, for ever. Connects again whenever the connection breaks, and
-    /// never waits for an answer. A later call continues where an earlier one was dropped.
-    pub(super) async fn publish(&mut self, servers: &mut Servers) {
-        let mut ticks = interval(INTERVAL);
-        loop {
-            ticks.tick().await;
-            self.read_answers();
-            if self.connection.is_none() {
-                self.connection = connect(servers).await;
+    /// Publishes at the steady rate for so long. Connects again whenever the connection breaks, and
+    /// never waits for an answer.
+    pub(super) async fn publish(&mut self, time: Duration, servers: &mut Servers) {
+        let publishing = async {
+            let mut ticks = interval(INTERVAL);
+            loop {
+                ticks.tick().await;
+                self.read_answers();
+                if self.connection.is_none() {
+                    self.connection = connect(servers).await;
+                }
+                if let Some(mut connection) = self.connection.clone() {
+                    let (number, command) = (self.next, servers.publish_command());
+                    self.next += 1;
+                    self.answers.spawn(async move {
+                        let mut publish = redis::cmd(command);
+                        publish.arg(CHANNEL).arg(number);
+                        (number, publish.query_async(&mut connection).await)
+                    });
+                }
             }
-            if let Some(mut connection) = self.connection.clone() {
-                let (number, command) = (self.next, servers.publish_command());
-                self.next += 1;
-                self.answers.spawn(async move {
-                    let mut publish = redis::cmd(command);
-                    publish.arg(CHANNEL).arg(number);
-                    (number, publish.query_async(&mut connection).await)
-                });
-            }
-        }
+        };
+        let _: Result<(), _> = timeout(time, publishing).await;
     }
 
     /// Reads the answers that have arrived. An error ends the connection: in a cluster, the slot

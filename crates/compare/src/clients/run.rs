@@ -1,13 +1,13 @@
 //! One client, one fault.
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use demo::Process;
-use futures_util::future::join;
-use tokio::sync::mpsc::{Receiver, channel};
-use tokio::time::{sleep, timeout};
+use tokio::sync::Mutex;
+use tokio::time::sleep;
 
 use super::fault::{Fault, Servers};
 use super::heard::{Heard, Level, Tally, messages};
@@ -31,40 +31,56 @@ pub(super) async fn run(
 ) -> anyhow::Result<Vec<String>> {
     let mut servers = Servers::start(fault)?;
     let mut publisher = Publisher::default();
-    let mut client = Running::start(servers.connect(client))?;
+    let mut client = servers.connect(client);
+    let output = Output::default();
+    let (printed, logged) = (output.clone(), output.clone());
+    let mut process = Process::start(
+        &mut client,
+        move |line| printed.blocking_lock().0.extend(Heard::parse(&line).map(now)),
+        move |line| {
+            let (heard, log) = &mut *logged.blocking_lock();
+            heard.push(now(Heard::Lost(Level::Log, None)));
+            *log += &format!("{line}\n");
+        },
+    )?;
     let start = Instant::now();
-    while client.last_message().is_none() {
-        let starts = !client.has_ended && start.elapsed() < PATIENCE;
-        ensure!(starts, "it does not subscribe: {}", client.log);
-        both(SILENT / 8, publisher.publish(&mut servers), client.listen()).await;
+    while last_message(&output).await.is_none() {
+        // Each of the two threads that read has the output, too.
+        let starts = Arc::strong_count(&output) > 1 && start.elapsed() < PATIENCE;
+        ensure!(starts, "it does not subscribe: {}", output.lock().await.1);
+        publisher.publish(SILENT / 8, &mut servers).await;
     }
     // The messages before its first one came too early for it.
-    let first = messages(&client.heard).map(|(_, number)| number).next();
+    let first = messages(&output.lock().await.0).map(|(_, number)| number).next();
     publisher.published.retain(|number| Some(*number) >= first);
-    both(SILENT, publisher.publish(&mut servers), client.listen()).await;
+    publisher.publish(SILENT, &mut servers).await;
 
     servers.set(fault, true)?;
     let lasts = Duration::from_secs(fault.seconds);
     let mut peak_memory = None;
     if fault.is_stall() {
+        let unread = output.lock().await;
         publisher.flood().await?;
         sleep(lasts).await;
-        peak_memory = client.process.leashed().peak_memory();
-        client.drain().await;
+        peak_memory = process.leashed().peak_memory();
+        drop(unread);
+        drain(&output).await;
     } else {
-        both(lasts, publisher.publish(&mut servers), client.listen()).await;
+        publisher.publish(lasts, &mut servers).await;
     }
     servers.set(fault, false)?;
     let (repaired, next) = (Instant::now(), publisher.next);
-    both(watch, publisher.publish(&mut servers), client.listen()).await;
+    publisher.publish(watch, &mut servers).await;
 
-    let is_alive = client.last_message().is_some_and(|last| last.elapsed() < SILENT);
+    let is_alive = last_message(&output).await.is_some_and(|last| last.elapsed() < SILENT);
     publisher.read_answers();
-    client.drain().await;
-    let back = messages(&client.heard).find(|(_, number)| *number >= next);
+    drain(&output).await;
+    let (heard, _) = &mut *output.lock().await;
+    let back = messages(heard).find(|(_, number)| *number >= next);
     let subscribers = format!(" (subscribers: {})", publisher.receivers);
-    let (again, at_the_end) = match (client.process.leashed().child().try_wait()?, back) {
+    let (again, at_the_end) = match (process.leashed().child().try_wait()?, back) {
         (Some(status), _) => {
+            heard.push(now(Heard::Lost(Level::End, None)));
             ("never".to_owned(), format!("ended, {status}").replace("exit status:", "status"))
         }
         (None, Some((when, _))) if is_alive => {
@@ -74,68 +90,30 @@ pub(super) async fn run(
         }
         (None, _) => (format!("not in {} s", watch.as_secs()), format!("**deaf**{subscribers}")),
     };
-    let tally = Tally::of(&publisher.published, &client.heard);
+    let tally = Tally::of(&publisher.published, heard);
     let mut cells = [tally.published, tally.received, tally.missing].map(grouped).to_vec();
     cells.extend([tally.announced(), again, tally.false_alarms.to_string(), at_the_end]);
     cells.extend(peak_memory.map(|bytes| format!("{:.1} MB", bytes as f64 / 1e6)));
     Ok(cells)
 }
 
-/// Publishes at the steady rate, and reads what the client prints.
-async fn both(time: Duration, publishing: impl Future, listening: impl Future) {
-    let _ = timeout(time, join(publishing, listening)).await;
+/// What a client has said on stdout, and the lines of its stderr. While this is locked, nobody
+/// reads its output.
+type Output = Arc<Mutex<(Vec<(Instant, Heard)>, String)>>;
+
+fn now(heard: Heard) -> (Instant, Heard) {
+    (Instant::now(), heard)
 }
 
-/// A client, and what it has said. Its output is read only while `listen` runs.
-struct Running {
-    process: Process,
-    /// The lines of stdout, and as errors those of stderr.
-    lines: Receiver<Result<String, String>>,
-    heard: Vec<(Instant, Heard)>,
-    log: String,
-    has_ended: bool,
+async fn last_message(output: &Output) -> Option<Instant> {
+    messages(&output.lock().await.0).next_back().map(|(when, _)| when)
 }
 
-impl Running {
-    fn start(mut client: Command) -> anyhow::Result<Running> {
-        // Bounded: when it is full, the threads that read the output wait.
-        let (heard, lines) = channel(64);
-        let logged = heard.clone();
-        let process = Process::start(
-            &mut client,
-            move |line| drop(heard.blocking_send(Ok(line))),
-            move |line| drop(logged.blocking_send(Err(line))),
-        )?;
-        Ok(Running { process, lines, heard: Vec::new(), log: String::new(), has_ended: false })
-    }
-
-    async fn listen(&mut self) {
-        while let Some(line) = self.lines.recv().await {
-            let heard = match line {
-                Ok(line) => Heard::parse(&line),
-                Err(line) => {
-                    self.log += &format!("{line}\n");
-                    Some(Heard::Lost(Level::Log, None))
-                }
-            };
-            self.heard.extend(heard.map(|heard| (Instant::now(), heard)));
-        }
-        if !self.has_ended {
-            self.has_ended = true;
-            self.heard.push((Instant::now(), Heard::Lost(Level::End, None)));
-        }
-    }
-
-    fn last_message(&self) -> Option<Instant> {
-        messages(&self.heard).next_back().map(|(when, _)| when)
-    }
-
-    /// Reads until no message has come for a while.
-    async fn drain(&mut self) {
-        let mut before = None;
-        while self.last_message() != before {
-            before = self.last_message();
-            let _ = timeout(SILENT / 2, self.listen()).await;
-        }
+/// Waits until no message has come for a while.
+async fn drain(output: &Output) {
+    let mut before = None;
+    while last_message(output).await != before {
+        before = last_message(output).await;
+        sleep(SILENT / 2).await;
     }
 }
