@@ -8,12 +8,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context;
-use redis::AsyncCommands;
+use redis::AsyncTypedCommands;
 use redis::aio::MultiplexedConnection;
-use redis::streams::{
-    StreamAutoClaimOptions, StreamAutoClaimReply, StreamId, StreamMaxlen, StreamReadOptions,
-    StreamReadReply,
-};
+use redis::streams::{StreamAutoClaimOptions, StreamId, StreamMaxlen, StreamReadOptions};
 
 use crate::experiments::{Message, Way};
 use crate::own_keys::OwnKeys;
@@ -38,7 +35,8 @@ impl Way for Stream {
     async fn send(keys: &OwnKeys, text: &str) -> anyhow::Result<()> {
         // In production use `Approx`, which is cheaper: Redis then trims whole blocks only.
         let keep = StreamMaxlen::Equals(KEEP);
-        Ok(keys.connection().xadd_maxlen(keys.name("stream"), keep, "*", &[("text", text)]).await?)
+        keys.connection().xadd_maxlen(keys.name("stream"), keep, "*", &[("text", text)]).await?;
+        Ok(())
     }
 
     async fn consumer(keys: &OwnKeys, group: &str, name: &str) -> anyhow::Result<Stream> {
@@ -61,14 +59,14 @@ impl Way for Stream {
     async fn take(&mut self) -> anyhow::Result<Message> {
         // One, waiting for ever if there is none. `>` is what nobody of the group has got yet.
         let options = StreamReadOptions::default().group(&self.group, &self.name).count(1).block(0);
-        let reply: StreamReadReply =
-            self.connection.xread_options(&[&self.stream], &[">"], &options).await?;
-        let mut entries = reply.keys.into_iter().flat_map(|key| key.ids);
-        message(entries.next().context("XREADGROUP did not wait")?)
+        let reply = self.connection.xread_options(&[&self.stream], &[">"], &options).await?;
+        let entries = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
+        message(entries.last().context("XREADGROUP did not wait")?)
     }
 
     async fn acknowledge(&mut self, message: &Message) -> anyhow::Result<()> {
-        Ok(self.connection.xack(&self.stream, &self.group, &[&message.id]).await?)
+        self.connection.xack(&self.stream, &self.group, &[&message.id]).await?;
+        Ok(())
     }
 
     /// Redis knows which messages were not acknowledged and for how long, so nothing else has to
@@ -78,8 +76,7 @@ impl Way for Stream {
         let (stream, group, name) = (&self.stream, &self.group, &self.name);
         let (idle, options) = (MIN_IDLE.as_millis() as u64, StreamAutoClaimOptions::default());
         let claim = self.connection.xautoclaim_options(stream, group, name, idle, "0-0", options);
-        let reply: StreamAutoClaimReply = claim.await?;
-        reply.claimed.into_iter().map(message).collect()
+        claim.await?.claimed.into_iter().map(message).collect()
     }
 }
 

@@ -18,7 +18,6 @@ pub(super) struct Fault {
     pub seconds: u64,
 }
 
-/// `stall` is the last, because it waits until no other client runs.
 pub(super) static FAULTS: [Fault; 8] = [
     Fault { key: "restart", title: "Redis killed, started again after 1 s", seconds: 1 },
     Fault { key: "long-restart", title: "Redis killed, started again after 40 s", seconds: 40 },
@@ -31,10 +30,6 @@ pub(super) static FAULTS: [Fault; 8] = [
 ];
 
 impl Fault {
-    pub(super) fn is_stall(&self) -> bool {
-        self.key == "stall"
-    }
-
     pub(super) fn in_cluster(&self) -> bool {
         matches!(self.key, "slot-moved" | "owner-killed")
     }
@@ -84,10 +79,6 @@ impl Servers {
             Single(redis, _) => Ok(redis),
             Cluster(cluster) => Ok(cluster.node(cluster.owner(CHANNEL)?.context(NO_OWNER)?)),
         }
-    }
-
-    pub(super) fn publish_command(&self) -> &'static str {
-        if let Single(..) = self { "PUBLISH" } else { "SPUBLISH" }
     }
 
     /// Begins the fault, or ends it if it is of a kind that ends.

@@ -78,7 +78,7 @@ pub(crate) fn compare(args: &Args) -> anyhow::Result<String> {
     };
     // Alone in a stall, where its memory is measured and Redis is busy.
     let (alone, together): (Vec<_>, Vec<_>) =
-        pairs.iter().copied().partition(|(_, fault)| fault.is_stall());
+        pairs.iter().copied().partition(|(_, fault)| fault.key == "stall");
     let mut rows: Vec<_> = thread::scope(|scope| {
         let start = |pair| {
             thread::sleep(STAGGER);
@@ -99,7 +99,6 @@ pub(crate) fn compare(args: &Args) -> anyhow::Result<String> {
 
 /// Those that have one of these names, or all if none has.
 fn named<T>(all: &'static [T], key: fn(&T) -> &str, names: &[String]) -> Vec<&'static T> {
-    let named: Vec<_> =
-        all.iter().filter(|one| names.iter().any(|name| name == key(one))).collect();
+    let named: Vec<_> = all.iter().filter(|one| names.iter().any(|it| it == key(one))).collect();
     if named.is_empty() { all.iter().collect() } else { named }
 }

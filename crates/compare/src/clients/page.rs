@@ -39,7 +39,7 @@ pub(super) fn write(rows: &[Row]) -> anyhow::Result<()> {
 }
 
 fn table(rows: &[Row], fault: &Fault) -> String {
-    let columns = COLUMNS.split(", ").take(if fault.is_stall() { 9 } else { 8 });
+    let columns = COLUMNS.split(", ").take(if fault.key == "stall" { 9 } else { 8 });
     let mut table = markdown(&columns.collect::<Vec<_>>());
     for counts in table.column_iter_mut().skip(1).take(3) {
         counts.set_cell_alignment(CellAlignment::Right);

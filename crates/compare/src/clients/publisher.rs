@@ -34,6 +34,7 @@ impl Publisher {
     /// Publishes at the steady rate for so long. Connects again whenever the connection breaks, and
     /// never waits for an answer.
     pub(super) async fn publish(&mut self, time: Duration, servers: &mut Servers) {
+        let command = if let Servers::Single(..) = servers { "PUBLISH" } else { "SPUBLISH" };
         let publishing = async {
             let mut ticks = interval(INTERVAL);
             loop {
@@ -43,13 +44,12 @@ impl Publisher {
                     self.connection = connect(servers).await;
                 }
                 if let Some(mut connection) = self.connection.clone() {
-                    let (number, command) = (self.next, servers.publish_command());
+                    let number = self.next;
                     self.next += 1;
-                    self.answers.spawn(async move {
-                        let mut publish = redis::cmd(command);
-                        publish.arg(CHANNEL).arg(number);
-                        (number, publish.query_async(&mut connection).await)
-                    });
+                    let mut publish = redis::cmd(command);
+                    publish.arg(CHANNEL).arg(number);
+                    self.answers
+                        .spawn(async move { (number, publish.query_async(&mut connection).await) });
                 }
             }
         };

@@ -58,7 +58,7 @@ pub(super) async fn run(
     servers.set(fault, true)?;
     let lasts = Duration::from_secs(fault.seconds);
     let mut peak_memory = None;
-    if fault.is_stall() {
+    if fault.key == "stall" {
         let unread = output.lock().await;
         publisher.flood().await?;
         sleep(lasts).await;
