@@ -102,7 +102,8 @@ async fn compare(args: &Args) -> anyhow::Result<String> {
     };
 
     let keys = OwnKeys::connect(&url).await?;
-    let at = || format!("Redis at {}", keys.address());
+    // Host and port: the part of the URL that may be shown.
+    let at = || format!("Redis at {}", keys.client.get_connection_info().addr());
     real_redis::check(keys.connection()).await.with_context(at)?;
     let rows = tokio::select! {
         rows = timeout(LIMIT, experiments::run(&keys)) => rows.unwrap_or_else(|_| {

@@ -17,7 +17,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct OwnKeys {
     pub url: String,
     pub publisher: Publisher,
-    client: Client,
+    pub client: Client,
     connection: MultiplexedConnection,
     prefix: String,
     names: RefCell<BTreeSet<String>>,
@@ -32,11 +32,6 @@ impl OwnKeys {
         let prefix = format!("compare:{:08x}:", rand::random::<u32>());
         let url = url.to_owned();
         Ok(OwnKeys { url, publisher, client, connection, prefix, names: RefCell::default() })
-    }
-
-    /// Host and port: the part of the URL that may be shown.
-    pub(crate) fn address(&self) -> String {
-        self.client.get_connection_info().addr().to_string()
     }
 
     /// The name under the prefix, for a key or a channel.

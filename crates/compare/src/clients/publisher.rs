@@ -6,7 +6,7 @@ use anyhow::Context;
 use redis::aio::MultiplexedConnection;
 use redis::{Client, RedisResult};
 use tokio::task::JoinSet;
-use tokio::time::{interval, timeout};
+use tokio::time::{Instant, interval_at, timeout};
 
 use super::fault::{CHANNEL, Servers};
 use crate::own_keys;
@@ -36,10 +36,8 @@ impl Publisher {
     pub(super) async fn publish(&mut self, time: Duration, servers: &mut Servers) {
         let command = if let Servers::Single(..) = servers { "PUBLISH" } else { "SPUBLISH" };
         let publishing = async {
-            let mut ticks = interval(INTERVAL);
+            let mut ticks = interval_at(Instant::now() + INTERVAL, INTERVAL);
             loop {
-                ticks.tick().await;
-                self.read_answers();
                 if self.connection.is_none() {
                     self.connection = connect(servers).await;
                 }
@@ -51,6 +49,8 @@ impl Publisher {
                     self.answers
                         .spawn(async move { (number, publish.query_async(&mut connection).await) });
                 }
+                ticks.tick().await;
+                self.read_answers();
             }
         };
         let _: Result<(), _> = timeout(time, publishing).await;
