@@ -8,12 +8,11 @@ mod page;
 mod publisher;
 mod run;
 
-use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use local_redis::Server;
 
 use self::client::{CLIENTS, Client, Programs};
@@ -79,16 +78,16 @@ pub(crate) fn compare(args: &Args) -> anyhow::Result<String> {
     // Alone in a stall, where its memory is measured and Redis is busy.
     let (alone, together): (Vec<_>, Vec<_>) =
         pairs.iter().copied().partition(|(_, fault)| fault.key == "stall");
-    let mut rows: Vec<_> = thread::scope(|scope| {
+    let rows: thread::Result<Vec<_>> = thread::scope(|scope| {
+        let row = &row;
         let start = |pair| {
             thread::sleep(STAGGER);
-            let row = &row;
             scope.spawn(move || row(pair))
         };
         let running: Vec<_> = together.into_iter().map(start).collect();
-        let joined = running.into_iter().map(ScopedJoinHandle::join);
-        joined.map(|row| row.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        running.into_iter().map(ScopedJoinHandle::join).collect()
     });
+    let mut rows = rows.map_err(|_| anyhow!("the thread of a client panicked"))?;
     rows.extend(alone.into_iter().map(row));
     if args.markdown {
         page::write(&rows)?;
