@@ -25,8 +25,7 @@ async fn main() {
 }
 
 async fn publisher(args: Args, out: &mut Output) -> anyhow::Result<()> {
-    let client =
-        Publisher::builder(args.redis.url()?).sharded(args.shards.sharded).connect().await?;
+    let client = Publisher::builder(args.redis.url()?).sharded(args.sharded).connect().await?;
     writeln!(out, "Publisher: Sending messages to {}...", channels(&args.channels))?;
     out.flush()?;
 

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::Parser;
 use pubsub::{Event, PubSub};
-use service::{Output, RedisArgs, ShardedArgs, channels, json, plural};
+use service::{Output, RedisArgs, channels, json, plural};
 
 /// Prints every message that is published on a channel, until Ctrl+C
 #[derive(Parser)]
@@ -18,8 +18,9 @@ struct Args {
     #[arg(long)]
     json: bool,
 
-    #[command(flatten)]
-    shards: ShardedArgs,
+    /// Use sharded Pub/Sub (Redis 7+); pattern-subscriber does not receive these messages
+    #[arg(long)]
+    sharded: bool,
 
     #[command(flatten)]
     redis: RedisArgs,
@@ -37,7 +38,7 @@ async fn main() {
 }
 
 async fn subscriber(args: Args, out: &mut Output) -> anyhow::Result<()> {
-    let pubsub = PubSub::builder(args.redis.url()?).sharded(args.shards.sharded).connect().await?;
+    let pubsub = PubSub::builder(args.redis.url()?).sharded(args.sharded).connect().await?;
     pubsub.subscribe(&args.channels).await?;
     if !args.json {
         writeln!(

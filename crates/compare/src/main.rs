@@ -75,8 +75,9 @@ fn main() -> ExitCode {
             // The redis crate's errors give themselves as their own cause.
             let mut causes: Vec<_> = error.chain().map(ToString::to_string).collect();
             causes.dedup();
-            let hint = service::hint(&error).map(|hint| format!("\n  hint: {hint}"));
-            Err(anyhow!("{}{}", causes.join(": "), hint.unwrap_or_default()))
+            let hint = error.downcast_ref().and_then(service::hint);
+            let hint = hint.map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+            Err(anyhow!("{}{hint}", causes.join(": ")))
         }
     })
 }

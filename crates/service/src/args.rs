@@ -1,10 +1,10 @@
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, ensure};
 use pubsub::Error;
 use url::Url;
 
-/// The arguments that all services share: which Redis.
+/// The arguments of every service: which Redis.
 #[derive(clap::Args)]
 pub struct RedisArgs {
     // Strings for clap, parsed later by our own code: clap would repeat a refused value in its
@@ -36,37 +36,23 @@ impl RedisArgs {
     /// When the file can't be read or holds no password, and when the URL has one already.
     pub fn url(&self) -> anyhow::Result<String> {
         let urls = self.redis_url.join(",");
-        let Some(file) = &self.redis_password_file else {
-            return Ok(urls);
-        };
-        let password = std::fs::read(file).map_err(anyhow::Error::from).and_then(password);
-        let password = password
-            .with_context(|| format!("cannot take the password from {}", file.display()))?;
+        let Some(file) = &self.redis_password_file else { return Ok(urls) };
+        let cannot = || format!("cannot take the password from {}", file.display());
+        let content = std::fs::read_to_string(file).with_context(cannot)?;
+        let password = password(&content).with_context(cannot)?;
         let urls: Result<Vec<_>, _> =
-            urls.split(',').map(|url| with_password(url.trim(), &password)).collect();
+            urls.split(',').map(|url| with_password(url.trim(), password)).collect();
         Ok(urls?.join(","))
     }
 }
 
-/// The arguments of services that can use sharded Pub/Sub.
-#[derive(clap::Args)]
-pub struct ShardedArgs {
-    /// Use sharded Pub/Sub (Redis 7+); pattern-subscriber does not receive these messages
-    #[arg(long)]
-    pub sharded: bool,
-}
-
 /// Returns the password from the content of a password file.
-fn password(content: Vec<u8>) -> anyhow::Result<String> {
-    // The error itself would show the bytes.
-    let content = String::from_utf8(content).map_err(|_| anyhow!("it is not UTF-8"))?;
+fn password(content: &str) -> anyhow::Result<&str> {
     // Editors and `echo` end a file with a line break.
-    let password = match content.strip_suffix('\n') {
-        Some(line) => line.strip_suffix('\r').unwrap_or(line),
-        None => &content,
-    };
+    let line = content.strip_suffix("\r\n").or(content.strip_suffix('\n'));
+    let password = line.unwrap_or(content);
     ensure!(!password.is_empty(), "it is empty");
-    Ok(password.to_owned())
+    Ok(password)
 }
 
 fn with_password(redis_url: &str, password: &str) -> anyhow::Result<String> {
@@ -97,16 +83,14 @@ mod tests {
             ("secret\r\n", "secret"),
             (" two\nlines \n\n", " two\nlines \n"),
         ] {
-            assert_eq!(password(content.into()).unwrap(), expected);
+            assert_eq!(password(content).unwrap(), expected);
         }
     }
 
     #[test]
     fn a_file_without_a_password_is_refused() {
-        for (content, says) in
-            [(&b""[..], "it is empty"), (b"\n", "it is empty"), (b"secret\xff", "it is not UTF-8")]
-        {
-            assert_eq!(password(content.into()).unwrap_err().to_string(), says);
+        for content in ["", "\n"] {
+            assert_eq!(password(content).unwrap_err().to_string(), "it is empty");
         }
     }
 

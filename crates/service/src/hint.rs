@@ -1,18 +1,12 @@
-use std::borrow::Cow;
-
 use pubsub::Error;
 
 const TLS: &str = "is it a Redis behind TLS? Its URL begins with rediss://";
 
 /// What to do about an error, if something can be done.
-pub fn hint(error: &anyhow::Error) -> Option<Cow<'static, str>> {
-    hint_for(error.downcast_ref()?)
-}
-
-fn hint_for(error: &Error) -> Option<Cow<'static, str>> {
+pub fn hint(error: &Error) -> Option<String> {
     let hint = match error {
         // One hint is enough to continue with.
-        Error::NoneOf { errors } => return errors.iter().find_map(hint_for),
+        Error::NoneOf { errors } => return errors.iter().find_map(hint),
         Error::Untrusted { .. } | Error::NoTrust { .. } => {
             "for a CA of your own, put the path of its certificate (PEM) into SSL_CERT_FILE"
         }
@@ -23,7 +17,7 @@ fn hint_for(error: &Error) -> Option<Cow<'static, str>> {
         // like TLS, and get no hint.
         Error::NotResp3 { reason, .. } if reason == "it does not answer as Redis does" => TLS,
         Error::Unreachable { reason, .. } if reason.contains("closed") => TLS,
-        Error::Unreachable { address, .. } => return Some(nobody_at(address).into()),
+        Error::Unreachable { address, .. } => return Some(nobody_at(address)),
         Error::Refused { reason, .. } if reason.starts_with("NOAUTH") => {
             "it wants a password: put it into REDIS_URL, redis://user:password@host:port, \
              or its file into REDIS_PASSWORD_FILE"
@@ -58,7 +52,7 @@ mod tests {
 
     fn hint_at(address: &str) -> String {
         let error = Error::Unreachable { address: address.into(), reason: "refused".into() };
-        hint(&error.into()).unwrap().into_owned()
+        hint(&error).unwrap()
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! What the three services share: arguments (`args.rs`), logs
-//! (`logging.rs`), Ctrl+C (`signals.rs`), printing in bulk (`output.rs`), JSON (`json.rs`), words (`text.rs`), and what
-//! to do about an error (`hint.rs`). `run.rs` puts them around a service, and ends the process.
+//! What the three services share: arguments (`args.rs`), logs (`logging.rs`), Ctrl+C (`signals.rs`),
+//! printing in bulk (`output.rs`), JSON (`json.rs`), words (`text.rs`), and what to do about an error
+//! (`hint.rs`). `run.rs` puts them around a service, and ends the process.
 
 mod args;
 mod hint;
@@ -11,7 +11,7 @@ mod run;
 mod signals;
 mod text;
 
-pub use args::{RedisArgs, ShardedArgs};
+pub use args::RedisArgs;
 pub use hint::hint;
 pub use json::json;
 pub use output::Output;

@@ -2,7 +2,6 @@
 //! the service. Lines that find no room are dropped and counted.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -16,11 +15,11 @@ const LINES: usize = 1024;
 /// How long the end of the process waits for a stderr that nobody reads.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
+/// Lines that found no room since this was last reported.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
 #[derive(Clone)]
-pub(crate) struct Logs {
-    thread: SyncSender<Job>,
-    dropped: Arc<AtomicU64>,
-}
+pub(crate) struct Logs(SyncSender<Job>);
 
 enum Job {
     Line(Vec<u8>),
@@ -31,9 +30,8 @@ enum Job {
 /// commas between them.
 pub(crate) fn start() -> Logs {
     let (thread, jobs) = sync_channel(LINES);
-    let logs = Logs { thread, dropped: Arc::default() };
-    let dropped = logs.dropped.clone();
-    std::thread::spawn(move || write_all(&jobs, &dropped));
+    std::thread::spawn(move || write_all(&jobs));
+    let logs = Logs(thread);
 
     let filter = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
     let filter = filter.and_then(|filter| filter.parse::<Targets>().ok());
@@ -47,7 +45,7 @@ pub(crate) fn start() -> Logs {
     logs
 }
 
-fn write_all(jobs: &Receiver<Job>, dropped: &AtomicU64) {
+fn write_all(jobs: &Receiver<Job>) {
     // There is no place where an error of stderr could be reported.
     let mut stderr = io::stderr();
     for job in jobs {
@@ -55,7 +53,7 @@ fn write_all(jobs: &Receiver<Job>, dropped: &AtomicU64) {
             Job::Line(line) => drop(stderr.write_all(&line)),
             Job::Flush(done) => drop(done.send(())),
         }
-        match dropped.swap(0, Ordering::Relaxed) {
+        match DROPPED.swap(0, Ordering::Relaxed) {
             0 => {}
             count => drop(writeln!(stderr, "{count} lines of the log were dropped")),
         }
@@ -67,7 +65,7 @@ impl Logs {
     pub(crate) fn finish(&self) {
         let (done, finished) = sync_channel(1);
         // Sending may have to wait for room, and so may stderr: on another thread, for a while.
-        let thread = self.thread.clone();
+        let thread = self.0.clone();
         std::thread::spawn(move || thread.send(Job::Flush(done)));
         let _ = finished.recv_timeout(LAST_LINES);
     }
@@ -76,8 +74,8 @@ impl Logs {
 impl Write for Logs {
     /// Takes a whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.thread.try_send(Job::Line(line.to_owned())).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        if self.0.try_send(Job::Line(line.to_owned())).is_err() {
+            DROPPED.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
     }

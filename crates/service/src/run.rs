@@ -5,6 +5,7 @@ use std::process;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
+use tokio::time::timeout;
 
 use crate::hint::hint;
 use crate::logging::{self, Logs};
@@ -30,18 +31,14 @@ where
     Service: AsyncFnOnce(Args, &mut Output) -> anyhow::Result<()>,
 {
     let args = Args::try_parse().unwrap_or_else(|error| without_address::<Args>(error).exit());
-    let logs = logging::start();
+    let mut logs = logging::start();
     let mut output = Output::new();
-    let result = match signals::listen() {
-        Ok(()) => {
-            tokio::spawn(end_when_impatient(logs.clone()));
-            tokio::spawn(end_when_reader_gone(logs.clone()));
-            let result = service(args, &mut output).await;
-            result.and(output.flush().map_err(Into::into))
-        }
-        Err(error) => Err(error.into()),
+    let result = async {
+        signals::listen()?;
+        tokio::spawn(end_early(logs.clone()));
+        service(args, &mut output).await
     };
-    let status = match result {
+    let status = match result.await.and(output.flush().map_err(Into::into)) {
         Ok(()) => 0,
         Err(error) if is_broken_pipe(&error) => 0,
         // Redis may be gone, too, by then: a service that ends has not failed.
@@ -50,36 +47,31 @@ where
             0
         }
         Err(error) => {
-            report(&error, logs.clone());
+            let hint = error.downcast_ref().and_then(hint);
+            let hint = hint.map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
+            // A stderr that is closed leaves the exit status.
+            let _ = logs.write_all(format!("error: {error:#}\n{hint}").as_bytes());
             1
         }
     };
     end(status, &logs)
 }
 
-fn report(error: &anyhow::Error, mut logs: Logs) {
-    let mut report = format!("error: {error:#}\n");
-    if let Some(hint) = hint(error) {
-        report += &format!("  hint: {hint}\n");
-    }
-    // A stderr that is closed leaves the exit status.
-    let _ = logs.write_all(report.as_bytes());
-}
-
-async fn end_when_impatient(logs: Logs) {
-    signals::wait_for(1).await;
+/// Ends the process when the service does not end in time after a signal, and when stdout's reader
+/// has gone.
+async fn end_early(logs: Logs) {
+    let out_of_patience = async {
+        signals::wait_for(1).await;
+        // A second signal ends the wait.
+        let _ = timeout(GRACE, signals::wait_for(2)).await;
+        if is_behind() {
+            tracing::warn!("stdout was not read in time: the last messages are not printed");
+        }
+    };
     tokio::select! {
-        () = tokio::time::sleep(GRACE) => {}
-        () = signals::wait_for(2) => {}
+        () = out_of_patience => {}
+        () = reader_gone() => {}
     }
-    if is_behind() {
-        tracing::warn!("stdout was not read in time: the last messages are not printed");
-    }
-    end(0, &logs)
-}
-
-async fn end_when_reader_gone(logs: Logs) {
-    reader_gone().await;
     end(0, &logs)
 }
 
