@@ -3,6 +3,7 @@
 mod tally;
 
 use std::io::Write;
+use std::ops::Range;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,10 +11,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use anstyle::AnsiColor;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::Parser;
-use demo::{Binaries, Process, SERVICES};
-use local_redis::{LocalRedis, Signal, exit_status, on_ctrl_c};
+use demo::{Binaries, SERVICES};
+use local_redis::{Leashed, LocalRedis, Signal, exit_status, on_ctrl_c};
 use tally::Tally;
 
 /// Shows publishers and subscribers at work in one terminal, and checks that every message
@@ -60,8 +61,8 @@ const LABELS: [(&str, AnsiColor); 4] = [
     ("publisher", AnsiColor::Green),
     ("news-publisher", AnsiColor::Magenta),
 ];
-const SUBSCRIBERS: [usize; 2] = [0, 1];
-const PUBLISHERS: [usize; 2] = [2, 3];
+const SUBSCRIBERS: Range<usize> = 0..2;
+const PUBLISHERS: Range<usize> = 2..4;
 
 /// An event for the demo's main loop: from the process with this number, or Ctrl+C.
 enum News {
@@ -77,7 +78,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<()> {
     eprintln!("Building the services ...");
-    let binaries = Binaries::build(&SERVICES)?;
+    let binaries = Binaries::build(&SERVICES, "--bins")?;
     // Declared before the services, so it is dropped after them and none of them loses it.
     let (redis_url, _private_redis) = match &args.redis_url {
         Some(url) => (url.clone(), None),
@@ -91,7 +92,14 @@ fn run(args: &Args) -> anyhow::Result<()> {
         let news = news.clone();
         move || drop(news.send(News::CtrlC))
     })?;
-    let mut demo = Demo { heard, processes: Vec::new(), tally: Tally::default(), stopping: false };
+    let mut demo = Demo {
+        heard,
+        processes: Vec::new(),
+        tally: Tally::default(),
+        subscribed: 0,
+        ended: 0,
+        stopping: false,
+    };
     // The processes get their numbers in this order.
     let start = |demo: &mut Demo, service: &str, arguments: &[&str]| -> anyhow::Result<()> {
         let mut command = binaries.command(service)?;
@@ -105,7 +113,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         let from = demo.processes.len();
         let stdout = Arc::new(Reporter { from, news: news.clone() });
         let stderr = stdout.clone();
-        demo.processes.push(Process::start(
+        demo.processes.push(Leashed::spawn_and_read(
             &mut command,
             move |line| drop(stdout.news.send(News::Line(from, line))),
             move |line| drop(stderr.news.send(News::Log(from, line))),
@@ -116,67 +124,67 @@ fn run(args: &Args) -> anyhow::Result<()> {
     start(&mut demo, "subscriber", &[])?;
     start(&mut demo, "pattern-subscriber", &[])?;
     // Redis keeps no messages, so a late subscriber would miss the first ones.
-    demo.show_until_subscribed()?;
-    if demo.stopping {
-        return demo.stop_subscribers();
+    while demo.subscribed < SUBSCRIBERS.len() && !demo.stopping {
+        demo.show_next(0..0)?;
     }
-    let (count, interval) = (args.count.to_string(), args.interval.to_string());
-    let count = if args.forever { vec!["--forever"] } else { vec!["--count", &count] };
-    let pace = [&count[..], &["--interval", &interval]].concat();
-    let mut headlines = vec!["news:sports", "news:politics"];
-    headlines.extend(HEADLINES.iter().flat_map(|headline| ["--message", headline]));
-    start(&mut demo, "publisher", &pace)?;
-    start(&mut demo, "publisher", &[&headlines[..], &pace].concat())?;
-    demo.show_until_ended(&PUBLISHERS)?;
-    demo.stop_subscribers()
+    if !demo.stopping {
+        let (count, interval) = (args.count.to_string(), args.interval.to_string());
+        let count = if args.forever { vec!["--forever"] } else { vec!["--count", &count] };
+        let pace = [&count[..], &["--interval", &interval]].concat();
+        let mut headlines = vec!["news:sports", "news:politics"];
+        headlines.extend(HEADLINES.iter().flat_map(|headline| ["--message", headline]));
+        start(&mut demo, "publisher", &pace)?;
+        start(&mut demo, "publisher", &[&headlines[..], &pace].concat())?;
+        demo.show_until_ended(PUBLISHERS)?;
+    }
+    interrupt(&mut demo.processes);
+    demo.show_until_ended(SUBSCRIBERS)?;
+    let (published, missing) = (demo.tally.published, demo.tally.missing());
+    let arrived = published - missing;
+    writeln!(std::io::stdout(), "Published {published} messages, received {arrived}.")?;
+    ensure!(missing == 0, "{missing} of them did not arrive");
+    Ok(())
 }
 
 struct Demo {
     heard: Receiver<News>,
-    processes: Vec<Process>,
+    processes: Vec<Leashed>,
     tally: Tally,
+    /// How many subscriptions Redis has confirmed.
+    subscribed: usize,
+    /// How many processes have ended.
+    ended: usize,
     stopping: bool,
 }
 
 impl Demo {
-    fn show_until_subscribed(&mut self) -> anyhow::Result<()> {
-        let mut subscribed = 0;
-        while subscribed < SUBSCRIBERS.len() && !self.stopping {
-            match self.show_next()? {
-                News::Line(_, line) if line.starts_with("Subscribed ") => subscribed += 1,
-                News::Ended(from) => bail!("{} ended too early", LABELS[from].0),
-                _ => {}
-            }
+    /// Prints all lines until these processes have ended.
+    fn show_until_ended(&mut self, these: Range<usize>) -> anyhow::Result<()> {
+        let all = self.ended + these.len();
+        while self.ended < all {
+            self.show_next(these.clone())?;
         }
         Ok(())
     }
 
-    /// Prints all lines until these processes have ended, each with success.
-    fn show_until_ended(&mut self, these: &[usize]) -> anyhow::Result<()> {
-        let mut running = these.to_vec();
-        while !running.is_empty() {
-            if let News::Ended(from) = self.show_next()? {
+    /// Waits for the next event. Only the processes `may_end` may end, and each with success.
+    fn show_next(&mut self, may_end: Range<usize>) -> anyhow::Result<()> {
+        match self.heard.recv()? {
+            News::Line(from, line) => {
+                self.tally.note(&line);
+                self.subscribed += usize::from(line.starts_with("Subscribed "));
+                writeln!(anstream::stdout(), "{} {line}", label(from))?;
+            }
+            News::Log(from, line) => anstream::eprintln!("{} {line}", label(from)),
+            News::Ended(from) => {
                 let name = LABELS[from].0;
-                ensure!(these.contains(&from), "{name} ended too early");
-                let status = self.processes[from].leashed().wait(Duration::from_secs(5))?;
+                ensure!(may_end.contains(&from), "{name} ended too early");
+                let status = self.processes[from].wait(Duration::from_secs(5))?;
                 // Until a service has installed its handler, the signal itself ends it.
                 let interrupted = self.stopping && status.signal() == Some(Signal::INT.as_raw());
                 ensure!(status.success() || interrupted, "{name} failed: {status}");
-                running.retain(|&process| process != from);
+                self.ended += 1;
             }
-        }
-        Ok(())
-    }
-
-    fn show_next(&mut self) -> anyhow::Result<News> {
-        let news = self.heard.recv()?;
-        match &news {
-            News::Line(from, line) => {
-                self.tally.note(line);
-                writeln!(anstream::stdout(), "{} {line}", label(*from))?;
-            }
-            News::Log(from, line) => anstream::eprintln!("{} {line}", label(*from)),
-            News::Ended(_) => {}
             // Each service has its own process group, so the terminal's Ctrl+C reaches only this
             // program. It ends the publishers first, then the subscribers, then Redis.
             News::CtrlC => {
@@ -184,15 +192,6 @@ impl Demo {
                 interrupt(self.processes.iter_mut().skip(SUBSCRIBERS.len()));
             }
         }
-        Ok(news)
-    }
-
-    fn stop_subscribers(&mut self) -> anyhow::Result<()> {
-        interrupt(self.processes.iter_mut().take(SUBSCRIBERS.len()));
-        self.show_until_ended(&SUBSCRIBERS)?;
-        let (published, arrived) = (self.tally.published(), self.tally.arrived());
-        writeln!(std::io::stdout(), "Published {published} messages, received {arrived}.")?;
-        ensure!(published == arrived, "{} of them did not arrive", published - arrived);
         Ok(())
     }
 }
@@ -209,8 +208,8 @@ impl Drop for Reporter {
     }
 }
 
-fn interrupt<'a>(processes: impl Iterator<Item = &'a mut Process>) {
-    processes.for_each(|process| process.leashed().signal(Signal::INT));
+fn interrupt<'a>(processes: impl IntoIterator<Item = &'a mut Leashed>) {
+    processes.into_iter().for_each(|process| process.signal(Signal::INT));
 }
 
 /// The name before each line, in the colour of its service where the terminal shows colours.

@@ -1,7 +1,7 @@
 //! A Redis Cluster on this machine: for tests in which nodes fail.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,6 @@ const SLOTS: usize = 16_384;
 /// folder.
 pub struct LocalCluster {
     nodes: Vec<LocalRedis>,
-    ids: Vec<String>,
     /// Removed when dropped, which is after the nodes.
     _folder: TempDir,
 }
@@ -47,8 +46,7 @@ impl LocalCluster {
             ];
             nodes.push(LocalRedis::start_with(server.clone(), options.as_flattened())?);
         }
-        let ids: Result<_, _> = nodes.iter().map(|node| ask(node, "CLUSTER MYID")).collect();
-        let cluster = LocalCluster { nodes, ids: ids?, _folder: folder };
+        let cluster = LocalCluster { nodes, _folder: folder };
         cluster.form(primaries)?;
         Ok(cluster)
     }
@@ -60,19 +58,15 @@ impl LocalCluster {
             // Primaries with the same epoch would first have to resolve the conflict.
             self.ask(number, &format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1))?;
         }
-        for node in &self.nodes[1..] {
-            let bus = ask(node, "CONFIG GET cluster-port")?;
-            self.ask(0, &format!("CLUSTER MEET 127.0.0.1 {} {bus}", node.port()))?;
+        for number in 1..self.size() {
+            let (port, bus) =
+                (self.nodes[number].port(), self.ask(number, "CONFIG GET cluster-port")?);
+            self.ask(0, &format!("CLUSTER MEET 127.0.0.1 {port} {bus}"))?;
         }
-        let all = format!("cluster_known_nodes:{}\r\n", self.size());
-        self.eventually("all know each other", || {
-            let infos: Result<Vec<_>, _> =
-                (0..self.size()).map(|number| self.ask(number, "CLUSTER INFO")).collect();
-            Ok(infos?.iter().all(|info| info.contains(&all)))
-        })?;
         for number in primaries..self.size() {
-            let primary = &self.ids[(number - primaries) % primaries];
-            self.ask(number, &format!("CLUSTER REPLICATE {primary}"))?;
+            let primary = self.id((number - primaries) % primaries)?;
+            // Refused until the two know each other.
+            eventually(|| self.ask(number, &format!("CLUSTER REPLICATE {primary}")).map(drop))?;
         }
         self.is_ok()
     }
@@ -80,19 +74,18 @@ impl LocalCluster {
     /// Waits until every node reports a healthy cluster, all agree on the primaries, and the
     /// replicas follow. All nodes must be running.
     pub fn is_ok(&self) -> anyhow::Result<()> {
-        self.eventually("the cluster is all right", || {
+        eventually(|| {
             let mut views = BTreeSet::new();
             for number in 0..self.size() {
                 let info =
                     self.ask(number, "CLUSTER INFO")? + &self.ask(number, "INFO replication")?;
-                if !info.contains("cluster_state:ok") || info.contains("master_link_status:down") {
-                    return Ok(false);
-                }
+                ensure!(info.contains("cluster_state:ok"), "not healthy at node {number}");
+                ensure!(!info.contains("master_link_status:down"), "node {number} does not follow");
                 let nodes = self.ask(number, "CLUSTER NODES")?;
-                let primaries = nodes.lines().filter(|line| line.contains("master"));
-                views.insert(primaries.map(id_and_slots).collect::<BTreeSet<_>>());
+                views.insert(nodes.lines().map(place).collect::<BTreeSet<_>>());
             }
-            Ok(views.len() == 1)
+            ensure!(views.len() == 1, "the nodes do not agree: {views:?}");
+            Ok(())
         })
     }
 
@@ -130,7 +123,7 @@ impl LocalCluster {
     pub fn move_slot(&self, channel: &str, to: usize) -> anyhow::Result<()> {
         let slot = self.ask(to, &format!("CLUSTER KEYSLOT {channel}"))?;
         let from = self.owner(channel)?.context("nobody owns it")?;
-        let (from_id, to_id) = (&self.ids[from], &self.ids[to]);
+        let (from_id, to_id) = (self.id(from)?, self.id(to)?);
         self.ask(to, &format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}"))?;
         self.ask(from, &format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}"))?;
         // The new owner first: otherwise the others send clients to it too early.
@@ -140,65 +133,50 @@ impl LocalCluster {
         Ok(())
     }
 
-    /// Sends a command to one node and returns the answer as text; of a list, the last element.
-    pub fn ask(&self, number: usize, command: &str) -> anyhow::Result<String> {
-        ask(&self.nodes[number], command)
+    fn id(&self, number: usize) -> anyhow::Result<String> {
+        self.ask(number, "CLUSTER MYID")
     }
 
-    fn eventually(
-        &self,
-        what: &str,
-        is_so: impl Fn() -> anyhow::Result<bool>,
-    ) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        while !is_so()? {
-            ensure!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
+    /// Sends a command to one node and returns the answer as text; of a list, the last element.
+    pub fn ask(&self, number: usize, command: &str) -> anyhow::Result<String> {
+        let port = self.nodes[number].port();
+        ask(port, command).with_context(|| format!("{command} to port {port}"))
     }
 }
 
-/// The id and the slots (from the ninth word on) in a line of `CLUSTER NODES`.
-fn id_and_slots(line: &str) -> String {
-    let mut words = line.split(' ');
-    let id = words.next().unwrap_or_default();
-    let slots: Vec<_> = words.skip(7).filter(|word| !word.starts_with('[')).collect();
-    format!("{id} {}", slots.join(" "))
+/// Tries it again until it succeeds.
+fn eventually(attempt: impl Fn() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = attempt() {
+        ensure!(Instant::now() < deadline, "not within {PATIENCE:?}: {error:#}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// Which node, whose replica, and its slots, in a line of `CLUSTER NODES`.
+fn place(line: &str) -> String {
+    let words = line.split(' ').enumerate();
+    let place = words.filter(|(at, word)| matches!(at, 0 | 3 | 8..) && !word.starts_with('['));
+    place.map(|(_, word)| format!("{word} ")).collect()
 }
 
 /// Sends one command. With these few lines, this crate needs no Redis client.
-fn ask(node: &LocalRedis, command: &str) -> anyhow::Result<String> {
-    let ask = || -> anyhow::Result<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", node.port()))?;
-        // A stopped node accepts connections and never answers.
-        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        write!(stream, "{command}\r\n")?;
-        read(&mut BufReader::new(stream))
+fn ask(port: u16, command: &str) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    // A stopped node accepts connections and never answers.
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    write!(stream, "{command}\r\nQUIT\r\n")?;
+    let answers = std::io::read_to_string(stream)?;
+    // The answer to QUIT, after which Redis closes the connection.
+    let answer = answers.strip_suffix("\r\n+OK\r\n").context("no answer")?;
+    let (kind, rest) = answer.split_at_checked(1).context("an empty answer")?;
+    let answer = match kind {
+        "+" | ":" => rest,
+        // Begins with a line that has the length.
+        "$" => rest.split_once("\r\n").map_or("", |(_, text)| text),
+        "*" => rest.rsplit("\r\n").next().map_or("", |last| last.trim_start_matches(':')),
+        _ => bail!("{answer}"),
     };
-    ask().with_context(|| format!("{command} to port {}", node.port()))
-}
-
-fn read(stream: &mut impl BufRead) -> anyhow::Result<String> {
-    let mut line = String::new();
-    stream.read_line(&mut line)?;
-    let line = line.trim_end();
-    let Some((kind, rest)) = line.split_at_checked(1) else { bail!("no answer") };
-    Ok(match kind {
-        "+" | ":" => rest.to_owned(),
-        "$" => {
-            let mut text = vec![0; rest.parse::<usize>()? + 2];
-            stream.read_exact(&mut text)?;
-            text.truncate(text.len() - 2);
-            String::from_utf8(text)?
-        }
-        "*" => {
-            let mut last = String::new();
-            for _ in 0..rest.parse()? {
-                last = read(stream)?;
-            }
-            last
-        }
-        _ => bail!("{line}"),
-    })
+    Ok(answer.to_owned())
 }

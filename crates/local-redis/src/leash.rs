@@ -5,9 +5,9 @@
 //! the owner holds. However the owner ends, the system closes the pipe, and the watchdog kills the
 //! process.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
@@ -15,16 +15,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// Reads a process id, then waits. A second line ends the watchdog; the end of the pipe means that
-/// the owner is gone. Only KILL ends a stopped process. It goes to the whole group, to include
-/// what the process has started.
-const WATCHDOG: &str = "read -r pid && { read -r done || kill -s KILL -- \"-$pid\"; }";
+/// Reads a process id, then waits for the end of the pipe, which means that the owner is gone. Only
+/// KILL ends a stopped process. It goes to the whole group, to include what the process has started.
+const WATCHDOG: &str = "read -r pid && { read -r end; kill -s KILL -- \"-$pid\"; }";
 
 /// A child process on a leash.
 pub struct Leashed {
     child: Child,
     watchdog: Child,
-    pipe: ChildStdin,
 }
 
 impl Leashed {
@@ -41,13 +39,27 @@ impl Leashed {
             .process_group(0)
             .spawn()
             .context("cannot start sh")?;
-        let mut pipe = watchdog.stdin.take().context("sh has no stdin")?;
+        let pipe = watchdog.stdin.as_mut().context("sh has no stdin")?;
         let child = command
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         writeln!(pipe, "{}", child.id()).context("cannot tell sh whom to watch")?;
-        Ok(Leashed { child, watchdog, pipe })
+        Ok(Leashed { child, watchdog })
+    }
+
+    /// Starts the command without a stdin. `printed` gets each line of stdout and `logged` each line
+    /// of stderr, each on its own thread, which drops it at the end of the pipe.
+    pub fn spawn_and_read(
+        command: &mut Command,
+        printed: impl FnMut(String) + Send + 'static,
+        logged: impl FnMut(String) + Send + 'static,
+    ) -> anyhow::Result<Leashed> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Leashed::spawn(command)?;
+        read_lines(process.child.stdout.take().context("no stdout")?, printed);
+        read_lines(process.child.stderr.take().context("no stderr")?, logged);
+        Ok(process)
     }
 
     /// The process id.
@@ -93,9 +105,14 @@ impl Leashed {
     /// Stops the watchdog. The system may soon give the process id to another process.
     fn call_off(&mut self) {
         // An error means that the watchdog has been called off before.
-        let _ = writeln!(self.pipe, "done");
+        let _ = self.watchdog.kill();
         let _ = self.watchdog.wait();
     }
+}
+
+fn read_lines(pipe: impl Read + Send + 'static, line: impl FnMut(String) + Send + 'static) {
+    let lines = BufReader::new(pipe).lines().map_while(Result::ok);
+    std::thread::spawn(move || lines.for_each(line));
 }
 
 /// Undoes an inherited "ignore SIGINT" for the programs that are started from here.

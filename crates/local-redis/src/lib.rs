@@ -10,13 +10,12 @@ mod foreground;
 mod leash;
 mod server;
 
-use std::io::{BufRead, BufReader};
+use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
-use std::process::Stdio;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::{Duration, SystemTime};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
@@ -52,13 +51,12 @@ impl LocalRedis {
     /// Starts this server on a free port, with further options of its command line.
     pub fn start_with(server: Server, options: &[&str]) -> anyhow::Result<LocalRedis> {
         let options: Vec<_> = options.iter().map(ToString::to_string).collect();
-        let mut attempts = 0;
         loop {
             let port = free_port()?;
             match run(&server, &options, port) {
                 Ok(process) => return Ok(LocalRedis { server, options, port, process }),
                 // Another process has taken the port in between.
-                Err(_) if attempts < 3 && is_taken(port) => attempts += 1,
+                Err(_) if is_taken(port) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -119,49 +117,31 @@ fn is_taken(port: u16) -> bool {
 /// A free port that this process has not used before: a killed server needs its own port again
 /// when it is restarted.
 fn free_port() -> anyhow::Result<u16> {
-    static FIRST: OnceLock<u32> = OnceLock::new();
-    static GIVEN: AtomicU32 = AtomicU32::new(0);
-    // The process id and the clock make other processes start elsewhere in the range.
-    let clock = SystemTime::UNIX_EPOCH.elapsed()?.subsec_micros();
-    let first = *FIRST.get_or_init(|| std::process::id().wrapping_mul(97).wrapping_add(clock));
-    for _ in PORTS {
-        let number = first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
-        let port = PORTS.start + u16::try_from(number % u32::from(PORTS.end - PORTS.start))?;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    bail!("no free port")
+    // At random, so that several processes start at different places in the range.
+    static NEXT: LazyLock<AtomicUsize> =
+        LazyLock::new(|| AtomicUsize::new(RandomState::new().hash_one(()) as usize));
+    let next = |_| PORTS.start + (NEXT.fetch_add(1, Ordering::Relaxed) % PORTS.len()) as u16;
+    PORTS.map(next).find(|&port| !is_taken(port)).context("no free port")
 }
 
 /// Starts the server and returns when it accepts connections.
 fn run(server: &Server, options: &[String], port: u16) -> anyhow::Result<Leashed> {
-    let mut command = server.command(port);
-    command.args(options).stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut process = Leashed::spawn(&mut command)?;
-    let stdout = process.child().stdout.take().context("no stdout")?;
-    let (sender, lines) = mpsc::channel();
-    // Reads the log to its end, so that the server never waits for room in the pipe.
-    std::thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            // After the start, nobody listens.
-            let _ = sender.send(line);
-        }
-    });
+    let (printed, lines) = mpsc::channel();
+    let logged = printed.clone();
+    // After the start, nobody listens, but the output is still read: the server must never wait for
+    // room in a pipe.
+    let process = Leashed::spawn_and_read(
+        server.command(port).args(options),
+        move |line| drop(printed.send(line)),
+        move |line| drop(logged.send(line)),
+    )?;
     let mut log = Vec::new();
-    loop {
-        match lines.recv_timeout(PATIENCE) {
-            // The first is what Redis and Valkey say, the second is meebis.
-            Ok(line) if line.contains("Ready to accept") || line.contains("ready on ") => {
-                return Ok(process);
-            }
-            Ok(line) => log.push(line),
-            Err(RecvTimeoutError::Timeout) => {
-                bail!("{} is not ready after {PATIENCE:?}", server.name())
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                bail!("{} did not start:\n{}", server.name(), log.join("\n"))
-            }
+    while let Ok(line) = lines.recv_timeout(PATIENCE) {
+        // The first is what Redis and Valkey say, the second is meebis.
+        if line.contains("Ready to accept") || line.contains("ready on ") {
+            return Ok(process);
         }
+        log.push(line);
     }
+    bail!("{} did not start:\n{}", server.name(), log.join("\n"))
 }

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::bail;
@@ -27,15 +26,12 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<()> {
     let mut redis = LocalRedis::start_on(args.port)?;
     // Redis runs in its own process group, which the terminal's Ctrl+C does not reach.
-    let stopping = Arc::new(AtomicBool::new(false));
+    static STOPPING: AtomicBool = AtomicBool::new(false);
     let server = Pid::from_child(redis.process().child());
-    on_ctrl_c({
-        let stopping = stopping.clone();
-        move || {
-            stopping.store(true, Ordering::Relaxed);
-            // An error means that it has already ended.
-            let _ = kill_process(server, Signal::TERM);
-        }
+    on_ctrl_c(move || {
+        STOPPING.store(true, Ordering::Relaxed);
+        // An error means that it has already ended.
+        let _ = kill_process(server, Signal::TERM);
     })?;
 
     let mut stdout = std::io::stdout();
@@ -47,7 +43,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     )?;
 
     let status = redis.process().child().wait()?;
-    if !stopping.load(Ordering::Relaxed) {
+    if !STOPPING.load(Ordering::Relaxed) {
         bail!("{} ended by itself: {status}", redis.server().name());
     }
     writeln!(stdout, "Stopped.")?;

@@ -5,12 +5,12 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use demo::{Binaries, Process, SERVICES};
+use demo::{Binaries, SERVICES};
 pub use local_redis::PATIENCE;
-use local_redis::{LocalRedis, Signal};
+use local_redis::{Leashed, LocalRedis, Signal};
 
 pub struct Terminal {
-    process: Process,
+    process: Leashed,
     stdout: Receiver<String>,
     stderr: Receiver<String>,
 }
@@ -26,7 +26,7 @@ impl Terminal {
     pub fn start_command(command: &mut Command) -> Terminal {
         let (printed, stdout) = channel();
         let (logged, stderr) = channel();
-        let process = Process::start(
+        let process = Leashed::spawn_and_read(
             command,
             move |line| drop(printed.send(line)),
             move |line| drop(logged.send(line)),
@@ -82,19 +82,14 @@ impl Terminal {
     }
 
     pub fn signal(&mut self, signal: Signal) {
-        self.process.leashed().signal(signal);
+        self.process.signal(signal);
     }
 
     /// Waits until the service ends by itself. Returns its exit status and its unread lines.
     #[track_caller]
     pub fn end(mut self) -> Ended {
-        let status = self.process.leashed().wait(PATIENCE).expect("the service does not end");
-        self.process.hear_all();
-        Ended {
-            status,
-            stdout: self.stdout.try_iter().collect(),
-            stderr: self.stderr.try_iter().collect(),
-        }
+        let status = self.process.wait(PATIENCE).expect("the service does not end");
+        Ended { status, stdout: self.stdout.iter().collect(), stderr: self.stderr.iter().collect() }
     }
 
     /// Presses Ctrl+C, and waits for the end.
@@ -130,15 +125,15 @@ impl Ended {
 pub fn service_command(name: &str) -> Command {
     static BINARIES: OnceLock<Binaries> = OnceLock::new();
     let packages = [&SERVICES[..], &["local-redis", "demo"]].concat();
-    let binaries = BINARIES.get_or_init(|| Binaries::build(&packages).unwrap());
+    let binaries = BINARIES.get_or_init(|| Binaries::build(&packages, "--bins").unwrap());
     without_developers_own(binaries.command(name).unwrap())
 }
 
 /// The command that runs an example of `crates/lessons` or `crates/pubsub`.
 pub fn example_command(name: &str) -> Command {
     static EXAMPLES: OnceLock<Binaries> = OnceLock::new();
-    let examples = EXAMPLES
-        .get_or_init(|| Binaries::build_examples(&["lessons", "redis-pubsub-client"]).unwrap());
+    let packages = ["lessons", "redis-pubsub-client"];
+    let examples = EXAMPLES.get_or_init(|| Binaries::build(&packages, "--examples").unwrap());
     without_developers_own(examples.command(name).unwrap())
 }
 

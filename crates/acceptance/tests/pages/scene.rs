@@ -17,8 +17,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use demo::Process;
-use local_redis::{LocalRedis, Signal};
+use local_redis::{Leashed, LocalRedis, Signal};
 
 use crate::page::{Block, Piece, Section};
 use crate::project::Project;
@@ -46,7 +45,7 @@ struct Scene {
 struct Running {
     terminal: String,
     piece: usize,
-    process: Process,
+    process: Leashed,
     lines: Receiver<String>,
 }
 
@@ -109,10 +108,10 @@ impl Scene {
                 self.press_ctrl_c(&terminal);
             } else if before.to_lowercase().ends_with("press ctrl+z in ") {
                 let at = self.position(&terminal);
-                self.running[at].process.leashed().signal(Signal::STOP);
+                self.running[at].process.signal(Signal::STOP);
             } else if before.to_lowercase().ends_with("type `fg` in ") {
                 let at = self.position(&terminal);
-                self.running[at].process.leashed().signal(Signal::CONT);
+                self.running[at].process.signal(Signal::CONT);
             } else if let Some(text) = after.strip_prefix(" shows \"") {
                 let (text, then) = text.split_once('"').unwrap_or((text, ""));
                 let times = if then.starts_with(" again") { 2 } else { 1 };
@@ -132,7 +131,7 @@ impl Scene {
         let mut running = self.running.remove(at);
         self.block(running.piece).push("^C".to_owned());
         // Like a terminal, to all processes of the command line.
-        running.process.leashed().signal(Signal::INT);
+        running.process.signal(Signal::INT);
         self.end(running);
     }
 
@@ -211,7 +210,7 @@ impl Scene {
             .env("REDIS_URL", format!("redis://localhost:{}", self.port));
         let (stdout, lines) = channel();
         let stderr = stdout.clone();
-        let process = Process::start(
+        let process = Leashed::spawn_and_read(
             &mut shell,
             move |line| drop(stdout.send(line)),
             move |line| drop(stderr.send(line)),
@@ -264,9 +263,8 @@ impl Scene {
 
     /// Reads the output of a program until it ends.
     fn end(&mut self, mut running: Running) {
-        running.process.leashed().wait(self.patience()).expect("the program does not end");
-        running.process.hear_all();
-        for line in running.lines.try_iter().collect::<Vec<_>>() {
+        running.process.wait(self.patience()).expect("the program does not end");
+        for line in running.lines {
             self.show(running.piece, line);
         }
     }
@@ -276,7 +274,7 @@ impl Scene {
     fn finish(&mut self) {
         self.running.sort_by_key(|running| running.terminal == "terminal-0");
         for mut running in std::mem::take(&mut self.running) {
-            running.process.leashed().signal(Signal::INT);
+            running.process.signal(Signal::INT);
             let piece = running.piece;
             let before = self.block(piece).len();
             self.end(running);

@@ -1,6 +1,5 @@
 //! The clients, and how to run each.
 
-use std::path::Path;
 use std::process::Command;
 
 use acceptance::{Parser, RedisPy};
@@ -58,13 +57,15 @@ impl Programs {
     /// this program.
     pub(super) fn build(short: bool) -> anyhow::Result<Programs> {
         if short {
-            let ours = Binaries::build(&["subscriber"])?;
-            let others = Binaries::build_examples(&["compare"])?;
+            let ours = Binaries::build(&["subscriber"], "--bins")?;
+            let others = Binaries::build(&["compare"], "--examples")?;
             return Ok(Programs { ours, others, python: Err("a run without --short".to_owned()) });
         }
-        let ours = Binaries::build_released(&["subscriber"])?;
-        let others = Binaries::build_outside(Path::new(RIVALS))?;
-        let python = RedisPy::find_or_install(&format!("{RIVALS}/target"), Parser::Hiredis);
+        let ours = Binaries::cargo_build(&["--package=subscriber", "--bins", "--release"])?;
+        let (manifest, target) = (format!("{RIVALS}/Cargo.toml"), format!("{RIVALS}/target"));
+        let rivals = ["--manifest-path", &manifest, "--target-dir", &target, "--locked"];
+        let others = Binaries::cargo_build(&[&rivals[..], &["--bins", "--release"]].concat())?;
+        let python = RedisPy::find_or_install(&target, Parser::Hiredis);
         Ok(Programs { ours, others, python })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use demo::Process;
+use local_redis::Leashed;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
@@ -34,7 +34,7 @@ pub(super) async fn run(
     let mut client = servers.connect(client);
     let output = Output::default();
     let (printed, logged) = (output.clone(), output.clone());
-    let mut process = Process::start(
+    let mut process = Leashed::spawn_and_read(
         &mut client,
         move |line| printed.blocking_lock().0.extend(Heard::parse(&line).map(now)),
         move |line| {
@@ -62,7 +62,7 @@ pub(super) async fn run(
         let unread = output.lock().await;
         publisher.flood().await?;
         sleep(lasts).await;
-        peak_memory = process.leashed().peak_memory();
+        peak_memory = process.peak_memory();
         drop(unread);
         drain(&output).await;
     } else {
@@ -78,7 +78,7 @@ pub(super) async fn run(
     let (heard, _) = &mut *output.lock().await;
     let back = messages(heard).find(|(_, number)| *number >= next);
     let subscribers = format!(" (subscribers: {})", publisher.receivers);
-    let (again, at_the_end) = match (process.leashed().child().try_wait()?, back) {
+    let (again, at_the_end) = match (process.child().try_wait()?, back) {
         (Some(status), _) => {
             heard.push(now(Heard::Lost(Level::End, None)));
             ("never".to_owned(), format!("ended, {status}").replace("exit status:", "status"))
