@@ -135,10 +135,14 @@ fn run(args: &Args) -> anyhow::Result<()> {
         headlines.extend(HEADLINES.iter().flat_map(|headline| ["--message", headline]));
         start(&mut demo, "publisher", &pace)?;
         start(&mut demo, "publisher", &[&headlines[..], &pace].concat())?;
-        demo.show_until_ended(PUBLISHERS)?;
+        while demo.ended < PUBLISHERS.len() {
+            demo.show_next(PUBLISHERS)?;
+        }
     }
     interrupt(&mut demo.processes);
-    demo.show_until_ended(SUBSCRIBERS)?;
+    while demo.ended < demo.processes.len() {
+        demo.show_next(SUBSCRIBERS)?;
+    }
     let (published, missing) = (demo.tally.published, demo.tally.missing());
     let arrived = published - missing;
     writeln!(std::io::stdout(), "Published {published} messages, received {arrived}.")?;
@@ -158,16 +162,7 @@ struct Demo {
 }
 
 impl Demo {
-    /// Prints all lines until these processes have ended.
-    fn show_until_ended(&mut self, these: Range<usize>) -> anyhow::Result<()> {
-        let all = self.ended + these.len();
-        while self.ended < all {
-            self.show_next(these.clone())?;
-        }
-        Ok(())
-    }
-
-    /// Waits for the next event. Only the processes `may_end` may end, and each with success.
+    /// Waits for the next event, and prints it. Only the processes `may_end` may end, with success.
     fn show_next(&mut self, may_end: Range<usize>) -> anyhow::Result<()> {
         match self.heard.recv()? {
             News::Line(from, line) => {

@@ -126,8 +126,11 @@ mod tests {
         std::fs::write(&file, "s,t\n").unwrap();
         args.redis_password_file = Some(file.clone());
         let urls = args.url();
+        std::fs::write(&file, b"s3cret\xff").unwrap();
+        let error = format!("{:#}", args.url().unwrap_err());
         std::fs::remove_file(file).unwrap();
         assert_eq!(urls.unwrap(), "redis://:s%2Ct@a,redis://me:s%2Ct@b:2,redis://:s%2Ct@c");
+        assert!(error.contains("UTF-8") && !error.contains("s3cret"), "{error}");
     }
 
     #[test]
