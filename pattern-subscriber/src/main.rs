@@ -29,7 +29,7 @@ Examples:
   pattern-subscriber 'user:?' '*:done'   two patterns, quoted: the shell has its own *
   pattern-subscriber --json | jq .data   for other programs";
 
-#[tokio::main(worker_threads = 1)] // the worker keeps the connection; the main thread prints
+#[tokio::main(flavor = "current_thread")] // keeps the connection; `run` starts a thread that prints
 async fn main() {
     service::run(pattern_subscriber).await
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use pubsub::escape::escaped;
-use service::RedisArgs;
+use service::{RedisArgs, ShardedArgs};
 
 use crate::NOTIFICATIONS;
 
@@ -32,9 +32,8 @@ pub(crate) struct Args {
     #[arg(long = "message", value_name = "TEXT", default_values = NOTIFICATIONS)]
     pub messages: Vec<String>,
 
-    /// Use sharded Pub/Sub (Redis 7+); pattern-subscriber does not receive these messages
-    #[arg(long)]
-    pub sharded: bool,
+    #[command(flatten)]
+    pub shards: ShardedArgs,
 
     #[command(flatten)]
     pub redis: RedisArgs,

@@ -19,13 +19,14 @@ const NOTIFICATIONS: [&str; 4] = [
     "System maintenance scheduled for tonight.",
 ];
 
-#[tokio::main(worker_threads = 1)] // the worker keeps the connection; the main thread prints
+#[tokio::main(flavor = "current_thread")] // keeps the connection; `run` starts a thread that prints
 async fn main() {
     service::run(publisher).await
 }
 
 async fn publisher(args: Args, out: &mut Output) -> anyhow::Result<()> {
-    let client = Publisher::builder(args.redis.url()?).sharded(args.sharded).connect().await?;
+    let client =
+        Publisher::builder(args.redis.url()?).sharded(args.shards.sharded).connect().await?;
     writeln!(out, "Publisher: Sending messages to {}...", channels(&args.channels))?;
     out.flush()?;
 

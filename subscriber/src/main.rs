@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::Parser;
 use pubsub::{Event, PubSub};
-use service::{Output, RedisArgs, channels, json, plural};
+use service::{Output, RedisArgs, ShardedArgs, channels, json, plural};
 
 /// Prints every message that is published on a channel, until Ctrl+C
 #[derive(Parser)]
@@ -18,9 +18,8 @@ struct Args {
     #[arg(long)]
     json: bool,
 
-    /// Use sharded Pub/Sub (Redis 7+); pattern-subscriber does not receive these messages
-    #[arg(long)]
-    sharded: bool,
+    #[command(flatten)]
+    shards: ShardedArgs,
 
     #[command(flatten)]
     redis: RedisArgs,
@@ -32,13 +31,13 @@ Examples:
   subscriber news:sports news:tech    two channels
   subscriber --json | jq .data        for other programs";
 
-#[tokio::main(worker_threads = 1)] // the worker keeps the connection; the main thread prints
+#[tokio::main(flavor = "current_thread")] // keeps the connection; `run` starts a thread that prints
 async fn main() {
     service::run(subscriber).await
 }
 
 async fn subscriber(args: Args, out: &mut Output) -> anyhow::Result<()> {
-    let pubsub = PubSub::builder(args.redis.url()?).sharded(args.sharded).connect().await?;
+    let pubsub = PubSub::builder(args.redis.url()?).sharded(args.shards.sharded).connect().await?;
     pubsub.subscribe(&args.channels).await?;
     if !args.json {
         writeln!(

@@ -5,7 +5,7 @@
 use futures_util::StreamExt;
 use serde_json::json;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let client = redis::Client::open(std::env::var("REDIS_URL")?)?;
     let mut pubsub = client.get_async_pubsub().await?;

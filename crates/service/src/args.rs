@@ -46,6 +46,14 @@ impl RedisArgs {
     }
 }
 
+/// The arguments of services that can use sharded Pub/Sub.
+#[derive(clap::Args)]
+pub struct ShardedArgs {
+    /// Use sharded Pub/Sub (Redis 7+); pattern-subscriber does not receive these messages
+    #[arg(long)]
+    pub sharded: bool,
+}
+
 /// Returns the password from the content of a password file.
 fn password(content: &str) -> anyhow::Result<&str> {
     // Editors and `echo` end a file with a line break.

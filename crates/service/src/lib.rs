@@ -11,7 +11,7 @@ mod run;
 mod signals;
 mod text;
 
-pub use args::RedisArgs;
+pub use args::{RedisArgs, ShardedArgs};
 pub use hint::hint;
 pub use json::json;
 pub use output::Output;

@@ -4,8 +4,8 @@
 //! must not wait for the next one either. So lines are collected, and written before the service
 //! waits for anything.
 //!
-//! A stdout that nobody reads blocks the main thread only. The connection to Redis has a thread of
-//! its own, where the heartbeat continues and messages wait in the inbox, bounded and counted.
+//! A stdout that nobody reads blocks the service's own thread only. The connection to Redis has the
+//! main thread, where the heartbeat continues and messages wait in the inbox, bounded and counted.
 
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::os::fd::AsFd;

@@ -1,10 +1,13 @@
 //! From the first line of a service to the end of its process.
 
+use std::convert::Infallible;
 use std::io::{self, Write};
-use std::process;
 use std::time::Duration;
+use std::{process, thread};
 
 use clap::{CommandFactory, Parser};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::hint::hint;
@@ -23,22 +26,35 @@ const GRACE: Duration = Duration::from_millis(700);
 /// has gone; 1 after an error; 2 (by clap) for wrong arguments. After the first signal the
 /// service has 700 ms to end by itself; a second signal ends it at once.
 ///
-/// It expects a runtime with one worker thread: the service itself runs on the main thread, where
-/// printing may block.
+/// It expects a runtime of one thread, which keeps the connection to Redis: the service gets a
+/// thread of its own, where printing may block.
 pub async fn run<Args, Service>(service: Service) -> !
 where
-    Args: Parser,
-    Service: AsyncFnOnce(Args, &mut Output) -> anyhow::Result<()>,
+    Args: Parser + Send + 'static,
+    Service: AsyncFnOnce(Args, &mut Output) -> anyhow::Result<()> + Send + 'static,
 {
     let args = Args::try_parse().unwrap_or_else(|error| without_address::<Args>(error).exit());
-    let mut logs = logging::start();
-    let mut output = Output::new();
-    let result = async {
-        signals::listen()?;
-        tokio::spawn(end_early(logs.clone()));
-        service(args, &mut output).await
-    };
-    let status = match result.await.and(output.flush().map_err(Into::into)) {
+    let logs = logging::start();
+    let connection = Handle::current();
+    let (alive, ended) = oneshot::channel::<Infallible>();
+    thread::spawn(move || {
+        let _alive = alive;
+        let mut output = Output::new();
+        let result = connection.block_on(async {
+            signals::listen()?;
+            tokio::spawn(end_early(logs.clone()));
+            service(args, &mut output).await
+        });
+        let result = result.and(output.flush().map_err(Into::into));
+        end(status(result, logs.clone()), &logs)
+    });
+    // That thread ends the process, unless it panics.
+    let _ = ended.await;
+    process::exit(101)
+}
+
+fn status(result: anyhow::Result<()>, mut logs: Logs) -> i32 {
+    match result {
         Ok(()) => 0,
         Err(error) if is_broken_pipe(&error) => 0,
         // Redis may be gone, too, by then: a service that ends has not failed.
@@ -53,8 +69,7 @@ where
             let _ = logs.write_all(format!("error: {error:#}\n{hint}").as_bytes());
             1
         }
-    };
-    end(status, &logs)
+    }
 }
 
 /// Ends the process when the service does not end in time after a signal, and when stdout's reader
