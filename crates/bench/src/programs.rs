@@ -108,8 +108,11 @@ impl Bench {
     pub(crate) fn prepare(target_tmpdir: &str, quick: bool) -> anyhow::Result<Bench> {
         eprintln!("Building the services ...");
         Ok(Bench {
-            services: Binaries::build(&SERVICES, "--bins")?,
-            examples: Binaries::build(&["redis-pubsub-client", "lessons"], "--examples")?,
+            services: Binaries::build(&SERVICES, &["--bins"])?,
+            examples: Binaries::build(
+                &["redis-pubsub-client", "lessons"],
+                &["--example=flood", "--example=subscriber"],
+            )?,
             python: match quick {
                 true => Err("left out by --quick".to_owned()),
                 false => RedisPy::find_or_install(target_tmpdir, Parser::Hiredis)

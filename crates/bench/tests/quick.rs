@@ -71,7 +71,7 @@ fn assert_has(rows: &BTreeMap<String, Vec<String>>, names: &[&str]) {
 
 #[test]
 fn everything_is_measured() {
-    let benches = Binaries::build(&["bench"], "--benches").unwrap();
+    let benches = Binaries::build(&["bench"], &["--benches"]).unwrap();
     // Cargo adds `--bench`.
     let output =
         benches.command("services").unwrap().args(["--quick", "--bench"]).output().unwrap();

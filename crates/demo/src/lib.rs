@@ -17,14 +17,13 @@ pub const SERVICES: [&str; 3] = ["publisher", "subscriber", "pattern-subscriber"
 pub struct Binaries(HashMap<String, PathBuf>);
 
 impl Binaries {
-    /// Builds these packages in this program's profile, debug or release. `targets` is `--bins`,
-    /// `--examples` or `--benches`: one a call, because examples may need more features, and then
-    /// everything would be compiled twice.
-    pub fn build(packages: &[&str], targets: &str) -> anyhow::Result<Binaries> {
+    /// Builds these packages in this program's profile, debug or release. `targets` is such as
+    /// `--bins` or `--example=NAME`: one kind a call, because examples may need more features, and
+    /// then everything would be compiled twice.
+    pub fn build(packages: &[&str], targets: &[&str]) -> anyhow::Result<Binaries> {
         let profile = if cfg!(debug_assertions) { "--profile=dev" } else { "--profile=release" };
-        let mut arguments = vec![targets, profile];
-        arguments.extend(packages.iter().flat_map(|package| ["--package", package]));
-        Binaries::cargo_build(&arguments)
+        let packages: Vec<_> = packages.iter().flat_map(|package| ["--package", package]).collect();
+        Binaries::cargo_build(&[&[profile], targets, &packages].concat())
     }
 
     /// Runs `cargo build` with these arguments in the workspace. Compiler messages go to stderr.

@@ -78,7 +78,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<()> {
     eprintln!("Building the services ...");
-    let binaries = Binaries::build(&SERVICES, "--bins")?;
+    let binaries = Binaries::build(&SERVICES, &["--bins"])?;
     // Declared before the services, so it is dropped after them and none of them loses it.
     let (redis_url, _private_redis) = match &args.redis_url {
         Some(url) => (url.clone(), None),

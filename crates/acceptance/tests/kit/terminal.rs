@@ -125,7 +125,7 @@ impl Ended {
 pub fn service_command(name: &str) -> Command {
     static BINARIES: OnceLock<Binaries> = OnceLock::new();
     let packages = [&SERVICES[..], &["local-redis", "demo"]].concat();
-    let binaries = BINARIES.get_or_init(|| Binaries::build(&packages, "--bins").unwrap());
+    let binaries = BINARIES.get_or_init(|| Binaries::build(&packages, &["--bins"]).unwrap());
     without_developers_own(binaries.command(name).unwrap())
 }
 
@@ -133,7 +133,7 @@ pub fn service_command(name: &str) -> Command {
 pub fn example_command(name: &str) -> Command {
     static EXAMPLES: OnceLock<Binaries> = OnceLock::new();
     let packages = ["lessons", "redis-pubsub-client"];
-    let examples = EXAMPLES.get_or_init(|| Binaries::build(&packages, "--examples").unwrap());
+    let examples = EXAMPLES.get_or_init(|| Binaries::build(&packages, &["--examples"]).unwrap());
     without_developers_own(examples.command(name).unwrap())
 }
 

@@ -57,8 +57,8 @@ impl Programs {
     /// this program.
     pub(super) fn build(short: bool) -> anyhow::Result<Programs> {
         if short {
-            let ours = Binaries::build(&["subscriber"], "--bins")?;
-            let others = Binaries::build(&["compare"], "--examples")?;
+            let ours = Binaries::build(&["subscriber"], &["--bins"])?;
+            let others = Binaries::build(&["compare"], &["--examples"])?;
             return Ok(Programs { ours, others, python: Err("a run without --short".to_owned()) });
         }
         let ours = Binaries::cargo_build(&["--package=subscriber", "--bins", "--release"])?;
