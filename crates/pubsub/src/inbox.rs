@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::tap::BLOCK;
 use crate::{Event, Stats};
@@ -159,19 +160,16 @@ impl Queue {
 
 /// A [`Queue`] between the connection, which pushes, and any number of readers, who wait.
 pub(crate) struct Inbox {
-    state: Mutex<State>,
+    queue: Mutex<Queue>,
     changed: Notify,
-}
-
-struct State {
-    queue: Queue,
-    closed: bool,
+    /// Cancelled when nothing more comes.
+    pub(crate) ended: CancellationToken,
 }
 
 impl Inbox {
     pub(crate) fn new(bounds: Bounds) -> Inbox {
-        let state = Mutex::new(State { queue: Queue::new(bounds), closed: false });
-        Inbox { state, changed: Notify::new() }
+        let (changed, ended) = (Notify::new(), CancellationToken::new());
+        Inbox { queue: Mutex::new(Queue::new(bounds)), changed, ended }
     }
 
     /// Adds events in the order in which they came.
@@ -181,46 +179,34 @@ impl Inbox {
 
     /// Lets `change` add something, and wakes the readers.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Queue)) {
-        let mut state = self.lock();
-        if !state.closed {
-            change(&mut state.queue);
-        }
-        drop(state);
-        self.changed.notify_waiters();
-    }
-
-    /// Accepts nothing more. What waits can still be read.
-    pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        change(&mut self.lock());
         self.changed.notify_waiters();
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let queue = &self.lock().queue;
+        let queue = self.lock();
         Stats { waiting: queue.messages as u64, ..queue.stats }
     }
 
-    /// The next event, or `None` when the inbox is closed and empty. Giving it up loses nothing.
+    /// The next event, or `None` at the end. Giving it up loses nothing.
     pub(crate) async fn next(&self) -> Option<Event> {
         loop {
             // Before the look, so that it notices what changes after it.
             let changed = self.changed.notified();
-            {
-                let mut state = self.lock();
-                if let Some(event) = state.queue.pop() {
-                    return Some(event);
-                }
-                if state.closed {
-                    return None;
-                }
+            if let Some(event) = self.lock().pop() {
+                return Some(event);
             }
-            changed.await;
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = self.ended.cancelled() => return self.lock().pop(),
+            }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         // A panic while the lock was held leaves the queue as it was before or after one event.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

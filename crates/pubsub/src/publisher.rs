@@ -4,6 +4,7 @@ use redis::Cmd;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::{oneshot, watch};
 use tokio::task::yield_now;
+use tokio_util::sync::CancellationToken;
 
 use crate::addresses::Addresses;
 use crate::cluster::ShardPublishing;
@@ -62,12 +63,13 @@ impl PublisherBuilder {
         let addresses = Addresses::parse(&self.url)?;
         let (queue, queued) = mpsc::unbounded_channel();
         let (is_connected, connected) = watch::channel(true);
+        let ended = CancellationToken::new();
         let (command, task) = if self.sharded {
             let publishing = ShardPublishing::connect(addresses, is_connected).await?;
-            ("SPUBLISH", Task::spawn(|closing| publishing.run(queued, closing)))
+            ("SPUBLISH", Task::spawn(ended, |closing| publishing.run(queued, closing)))
         } else {
             let publishing = Publishing::connect(addresses, is_connected).await?;
-            ("PUBLISH", Task::spawn(|closing| publishing.run(queued, closing)))
+            ("PUBLISH", Task::spawn(ended, |closing| publishing.run(queued, closing)))
         };
         Ok(Publisher { command, queue, connected, task })
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::{self, Stream};
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 use crate::addresses::Addresses;
 use crate::cluster::ShardSubscriptions;
@@ -99,37 +98,15 @@ impl PubSubBuilder {
         let inbox = Arc::new(Inbox::new(self.bounds));
         let (commands, asked) = mpsc::channel(1);
         let addresses = Addresses::parse(&self.url)?;
+        let ended = inbox.ended.clone();
         let task = if self.sharded {
             let task = ShardSubscriptions::connect(addresses, inbox.clone(), asked).await?;
-            spawn(&inbox, |closing| task.run(closing))
+            Task::spawn(ended, |closing| task.run(closing))
         } else {
             let task = Subscriptions::connect(addresses, inbox.clone(), self.bounds, asked).await?;
-            spawn(&inbox, |closing| task.run(closing))
+            Task::spawn(ended, |closing| task.run(closing))
         };
         Ok(PubSub(Arc::new(Client { inbox, commands, task, sharded: self.sharded })))
-    }
-}
-
-/// Spawns the task that fills the inbox. The streams end with it, also if it panics.
-fn spawn<Running>(inbox: &Arc<Inbox>, run: impl FnOnce(CancellationToken) -> Running) -> Task
-where
-    Running: Future<Output = ()> + Send + 'static,
-{
-    let closes = CloseWhenDropped(inbox.clone());
-    Task::spawn(|closing| {
-        let running = run(closing);
-        async move {
-            let _closes = closes;
-            running.await;
-        }
-    })
-}
-
-struct CloseWhenDropped(Arc<Inbox>);
-
-impl Drop for CloseWhenDropped {
-    fn drop(&mut self) {
-        self.0.close();
     }
 }
 
@@ -309,7 +286,7 @@ mod tests {
         let inbox = Arc::new(Inbox::new(Bounds::default()));
         // Nobody takes the commands, as after a panic in the task.
         let (commands, _) = mpsc::channel(1);
-        let task = spawn(&inbox, |_closing| run);
+        let task = Task::spawn(inbox.ended.clone(), |_closing| run);
         PubSub(Arc::new(Client { inbox, commands, task, sharded: false }))
     }
 

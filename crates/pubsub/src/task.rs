@@ -10,12 +10,16 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// The task is to end when the token that `run` gets is cancelled.
-    pub(crate) fn spawn<Running>(run: impl FnOnce(CancellationToken) -> Running) -> Task
+    /// The task is to end when the token that `run` gets is cancelled. However it ends, `ended` is
+    /// cancelled then.
+    pub(crate) fn spawn<Running>(
+        ended: CancellationToken,
+        run: impl FnOnce(CancellationToken) -> Running,
+    ) -> Task
     where
         Running: Future<Output = ()> + Send + 'static,
     {
-        let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
+        let closing = CancellationToken::new();
         let running = run(closing.clone());
         let ends = ended.clone().drop_guard();
         let _running = AbortOnDropHandle::new(tokio::spawn(async move {
