@@ -82,10 +82,6 @@ impl Publisher {
     ///
     /// As [`PubSub::connect`](crate::PubSub::connect), and [`Error::Replica`]: outside a cluster a
     /// replica passes messages on to its own subscribers only, so replicas are not used.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
     pub async fn connect(url: impl Into<String>) -> Result<Publisher, Error> {
         Publisher::builder(url).connect().await
     }

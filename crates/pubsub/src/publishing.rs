@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use redis::{Cmd, RedisError};
+use redis::{Cmd, RedisError, RedisResult};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
@@ -80,8 +80,8 @@ pub(crate) async fn publish_until<Publishing: Future<Output = ()>>(
     }
 }
 
-/// A batch that was sent.
-struct Asked {
+/// Where to answer so many messages of a batch.
+pub(crate) struct Asked {
     messages: usize,
     answer: oneshot::Sender<Vec<Result<u64, Error>>>,
 }
@@ -90,6 +90,26 @@ impl Asked {
     fn refuse(self, reason: &str) {
         // The caller may have stopped waiting.
         let _ = self.answer.send(vec![Err(not_confirmed(reason)); self.messages]);
+    }
+}
+
+pub(crate) fn take_apart(batches: Vec<Batch>) -> (Vec<Message>, Vec<Asked>) {
+    let mut all = Vec::new();
+    let asked = batches.into_iter().map(|Batch { messages, answer }| {
+        let asked = Asked { messages: messages.len(), answer };
+        all.extend(messages);
+        asked
+    });
+    let asked = asked.collect();
+    (all, asked)
+}
+
+/// Answers the messages that were taken apart, in their order.
+pub(crate) fn answer(asked: Vec<Asked>, answers: impl IntoIterator<Item = Result<u64, Error>>) {
+    let mut answers = answers.into_iter();
+    for Asked { messages, answer } in asked {
+        // The caller may have stopped waiting.
+        let _ = answer.send(answers.by_ref().take(messages).collect());
     }
 }
 
@@ -167,14 +187,9 @@ async fn publish_queued(
                     more = false;
                     continue;
                 }
-                let mut commands = Vec::new();
-                let asked = batches.into_iter().map(|Batch { messages, answer }| {
-                    let asked = Asked { messages: messages.len(), answer };
-                    commands.extend(messages.into_iter().map(|message| message.command));
-                    asked
-                });
-                sent.push_back(asked.collect());
-                pipelines.push_back(link.ask(commands.into_iter()));
+                let (messages, asked) = take_apart(batches);
+                sent.push_back(asked);
+                pipelines.push_back(link.ask(messages.into_iter().map(|message| message.command)));
             }
             Some(answers) = pipelines.next() => {
                 let answers = match answers {
@@ -183,13 +198,10 @@ async fn publish_queued(
                     Err(error) if error.is_io_error() => std::future::pending().await,
                     Err(error) => return Some(error),
                 };
-                let mut answers = answers
-                    .into_iter()
-                    .map(|answer| answer.map_err(|error| not_confirmed(&said(&error))));
-                for asked in sent.pop_front().into_iter().flatten() {
-                    // The caller may have stopped waiting.
-                    let _ = asked.answer.send(answers.by_ref().take(asked.messages).collect());
-                }
+                let confirmed = |answer: RedisResult<u64>| {
+                    answer.map_err(|error| not_confirmed(&said(&error)))
+                };
+                answer(sent.pop_front().unwrap_or_default(), answers.into_iter().map(confirmed));
             }
         }
     }
@@ -215,9 +227,7 @@ async fn refuse_queued(queue: &mut Queue, reason: &str) {
         if batches.is_empty() {
             return;
         }
-        for Batch { messages, answer } in batches {
-            Asked { messages: messages.len(), answer }.refuse(reason);
-        }
+        take_apart(batches).1.into_iter().for_each(|asked| asked.refuse(reason));
     }
 }
 

@@ -16,7 +16,7 @@ use super::{IN_CIRCLES, MAX_REDIRECTIONS, NEEDS_REDIS_7};
 use crate::address::Address;
 use crate::addresses::Addresses;
 use crate::error::{is_unknown_command, said};
-use crate::publishing::{Batch, Message, Queue, not_confirmed, publish_until};
+use crate::publishing::{Batch, Message, Queue, answer, not_confirmed, publish_until, take_apart};
 use crate::role::Role;
 use crate::{ByteString, Error};
 
@@ -69,24 +69,11 @@ impl ShardPublishing {
                     if batches.is_empty() {
                         return;
                     }
-                    self.publish_batches(batches).await;
+                    let (messages, asked) = take_apart(batches);
+                    answer(asked, self.publish(messages).await);
                     self.lost_owners.look_for_the_end(&self.nodes.names());
                 }
             }
-        }
-    }
-
-    async fn publish_batches(&mut self, batches: Vec<Batch>) {
-        let mut messages = Vec::new();
-        let mut asked = Vec::new();
-        for batch in batches {
-            asked.push((batch.messages.len(), batch.answer));
-            messages.extend(batch.messages);
-        }
-        let mut answers = self.publish(messages).await.into_iter();
-        for (count, answer) in asked {
-            // The caller may have stopped waiting.
-            let _ = answer.send(answers.by_ref().take(count).collect());
         }
     }
 
