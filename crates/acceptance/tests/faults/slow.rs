@@ -93,8 +93,8 @@ fn count(line: &str) -> u64 {
     line.rsplit(':').next().unwrap().trim_end().trim_end_matches('}').parse().unwrap()
 }
 
-/// Publishes batch after batch at full speed while `proceed` returns true. Returns the number of
-/// messages that had a receiver.
+/// Publishes batch after batch at full speed while `proceed` returns true. Redis delivers nothing
+/// before it has executed a whole batch. Returns the number of messages that had a receiver.
 fn publish_while(
     redis: &LocalRedis,
     batch: usize,
@@ -103,6 +103,7 @@ fn publish_while(
 ) -> u64 {
     let mut connection = connection(redis);
     let mut pipe = redis::pipe();
+    pipe.atomic();
     for _ in 0..batch {
         pipe.cmd("PUBLISH").arg("notifications").arg("x".repeat(size));
     }
