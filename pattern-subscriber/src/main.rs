@@ -29,7 +29,7 @@ Examples:
   pattern-subscriber 'user:?' '*:done'   two patterns, quoted: the shell has its own *
   pattern-subscriber --json | jq .data   for other programs";
 
-#[tokio::main(flavor = "current_thread")] // keeps the connection; `run` starts a thread that prints
+#[tokio::main(flavor = "current_thread")] // for the connection; the service gets another thread
 async fn main() {
     service::run(pattern_subscriber).await
 }

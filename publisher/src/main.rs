@@ -19,7 +19,7 @@ const NOTIFICATIONS: [&str; 4] = [
     "System maintenance scheduled for tonight.",
 ];
 
-#[tokio::main(flavor = "current_thread")] // keeps the connection; `run` starts a thread that prints
+#[tokio::main(flavor = "current_thread")] // for the connection; the service gets another thread
 async fn main() {
     service::run(publisher).await
 }

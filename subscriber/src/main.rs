@@ -31,7 +31,7 @@ Examples:
   subscriber news:sports news:tech    two channels
   subscriber --json | jq .data        for other programs";
 
-#[tokio::main(flavor = "current_thread")] // keeps the connection; `run` starts a thread that prints
+#[tokio::main(flavor = "current_thread")] // for the connection; the service gets another thread
 async fn main() {
     service::run(subscriber).await
 }

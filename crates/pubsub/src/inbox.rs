@@ -177,9 +177,13 @@ impl Inbox {
         self.change(|queue| events.into_iter().for_each(|event| queue.push(event)));
     }
 
-    /// Lets `change` add something, and wakes the readers.
+    /// Lets `change` add something, and wakes the readers. After the end it adds nothing.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Queue)) {
-        change(&mut self.lock());
+        let mut queue = self.lock();
+        if !self.ended.is_cancelled() {
+            change(&mut queue);
+        }
+        drop(queue);
         self.changed.notify_waiters();
     }
 

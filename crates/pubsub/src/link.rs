@@ -116,8 +116,8 @@ impl Link {
         self.0.role
     }
 
-    /// Subscribes to all of these names or, where Redis refuses, to none: it checks the rights to
-    /// all of them before it takes the first. Or unsubscribes. Returns when Redis has confirmed.
+    /// Subscribes to these names, or unsubscribes from them, and returns when Redis has confirmed.
+    /// If Redis refuses one name it takes none: it checks the rights to all of them first.
     pub(crate) async fn change(
         &self,
         subscribe: bool,

@@ -54,11 +54,11 @@ impl PublisherBuilder {
         PublisherBuilder { sharded, ..self }
     }
 
-    /// Connects as [`Publisher::connect`] does.
+    /// Connects.
     ///
     /// # Errors
     ///
-    /// The same.
+    /// As [`Publisher::connect`].
     pub async fn connect(self) -> Result<Publisher, Error> {
         let addresses = Addresses::parse(&self.url)?;
         let (queue, queued) = mpsc::unbounded_channel();
@@ -82,6 +82,10 @@ impl Publisher {
     ///
     /// As [`PubSub::connect`](crate::PubSub::connect), and [`Error::Replica`]: outside a cluster a
     /// replica passes messages on to its own subscribers only, so replicas are not used.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
     pub async fn connect(url: impl Into<String>) -> Result<Publisher, Error> {
         Publisher::builder(url).connect().await
     }

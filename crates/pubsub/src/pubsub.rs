@@ -89,11 +89,11 @@ impl PubSubBuilder {
         PubSubBuilder { bounds: Bounds { messages, bytes }, ..self }
     }
 
-    /// Connects as [`PubSub::connect`] does.
+    /// Connects.
     ///
     /// # Errors
     ///
-    /// The same.
+    /// As [`PubSub::connect`].
     pub async fn connect(self) -> Result<PubSub, Error> {
         let inbox = Arc::new(Inbox::new(self.bounds));
         let (commands, asked) = mpsc::channel(1);
@@ -265,7 +265,7 @@ impl PubSub {
 }
 
 /// The events of a [`PubSub`]; see [`PubSub::listen`].
-pub struct Events(Pin<Box<dyn Stream<Item = Event> + Send>>);
+pub struct Events(Pin<Box<dyn Stream<Item = Event> + Send + Sync>>);
 
 impl Stream for Events {
     type Item = Event;

@@ -294,13 +294,22 @@ impl Subscriptions {
         events
     }
 
-    /// Unsubscribes by name: without names Redis would confirm as many as it still knows of.
+    /// Unsubscribes by name: without names Redis would confirm as many as it still knows of. In one
+    /// command for each kind: there is no time for many round trips.
     async fn say_goodbye(&self) {
         let Some(link) = &self.link else { return };
-        let subscribed = self.wanted.iter().filter(|name| !self.refused.contains_key(*name));
-        let unsubscribing = subscribed.map(|(kind, name)| (kind.command(false), name));
-        // The connection is closed next in any case.
-        let _ = timeout(GOODBYE_TIMEOUT, ask_for_each(link, unsubscribing)).await;
+        let goodbye = async {
+            for kind in [Kind::Channel, Kind::Pattern] {
+                let is_there = |name: &&Name| name.0 == kind && !self.refused.contains_key(*name);
+                let names = self.wanted.iter().filter(is_there).map(|name| name.1.clone());
+                let names: Vec<_> = names.collect();
+                // The connection is closed next in any case.
+                if !names.is_empty() && link.change(false, kind, &names).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = timeout(GOODBYE_TIMEOUT, goodbye).await;
     }
 }
 

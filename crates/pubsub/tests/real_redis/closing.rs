@@ -22,6 +22,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("closing::the_connection_lives_as_long_as_a_clone_or_a_stream", || both(clones_and_streams)),
     ("closing::close_ends_all_clones_and_streams", || both(ends_all)),
     ("closing::a_signal_that_never_comes_holds_nothing", || both(close_when)),
+    ("closing::one_command_ends_many_subscriptions", || run(one_command())),
 ];
 
 async fn subscriber(redis: &LocalRedis, sharded: bool) -> PubSub {
@@ -241,4 +242,18 @@ async fn close_when(sharded: bool) {
     signal.send(()).unwrap();
     assert_eq!(timeout(PATIENCE, events.next()).await.unwrap(), None);
     eventually("it is gone", || connections(&redis) == 1);
+}
+
+/// With a command for each of very many channels, `close` would give up before the last one.
+async fn one_command() {
+    let redis = redis();
+    let pubsub = subscriber(&redis, false).await;
+    pubsub.subscribe((0..3000).map(|number| format!("channel {number}"))).await.unwrap();
+    pubsub.close().await;
+    assert_eq!(command_stat(&redis, "unsubscribe", "calls"), 1);
+    let mut ended = 0;
+    while let Some(event) = pubsub.listen().next().await {
+        ended += u32::from(matches!(event, Event::Unsubscribe { .. }));
+    }
+    assert_eq!(ended, 3000);
 }
