@@ -133,10 +133,10 @@ impl Link {
             (false, Kind::Channel) => connection.unsubscribe(names).await?,
             (false, Kind::Pattern) => connection.punsubscribe(names).await?,
         }
-        match self.0.signs.confirmations.load(Ordering::Relaxed) == before {
-            true => Err(confirmed_as_array()),
-            false => Ok(()),
+        if self.0.signs.confirmations.load(Ordering::Relaxed) == before {
+            return Err(confirmed_as_array());
         }
+        Ok(())
     }
 
     /// Sends these commands together, in this order. Returns for each what Redis answered, or why

@@ -86,21 +86,12 @@ pub(crate) struct Asked {
     answer: oneshot::Sender<Vec<Result<u64, Error>>>,
 }
 
-impl Asked {
-    fn refuse(self, reason: &str) {
-        // The caller may have stopped waiting.
-        let _ = self.answer.send(vec![Err(not_confirmed(reason)); self.messages]);
-    }
-}
-
 pub(crate) fn take_apart(batches: Vec<Batch>) -> (Vec<Message>, Vec<Asked>) {
-    let mut all = Vec::new();
-    let asked = batches.into_iter().map(|Batch { messages, answer }| {
-        let asked = Asked { messages: messages.len(), answer };
+    let (mut all, mut asked) = (Vec::new(), Vec::new());
+    for Batch { messages, answer } in batches {
+        asked.push(Asked { messages: messages.len(), answer });
         all.extend(messages);
-        asked
-    });
-    let asked = asked.collect();
+    }
     (all, asked)
 }
 
@@ -111,6 +102,10 @@ pub(crate) fn answer(asked: Vec<Asked>, answers: impl IntoIterator<Item = Result
         // The caller may have stopped waiting.
         let _ = answer.send(answers.by_ref().take(messages).collect());
     }
+}
+
+fn refuse(asked: Vec<Asked>, reason: &str) {
+    answer(asked, std::iter::repeat_with(|| Err(not_confirmed(reason))));
 }
 
 pub(crate) struct Publishing {
@@ -151,7 +146,7 @@ impl Publishing {
             connected.send_replace(false);
             outages.begin(&addresses.current().shown, &loss);
             // Redis may have got these.
-            sent.drain(..).flatten().for_each(|asked: Asked| asked.refuse(&loss.reason));
+            sent.drain(..).for_each(|asked| refuse(asked, &loss.reason));
             link = tokio::select! {
                 link = reconnect(&mut addresses, &mut outages) => link,
                 () = refuse_queued(&mut queue, &loss.reason) => return,
@@ -227,7 +222,7 @@ async fn refuse_queued(queue: &mut Queue, reason: &str) {
         if batches.is_empty() {
             return;
         }
-        take_apart(batches).1.into_iter().for_each(|asked| asked.refuse(reason));
+        refuse(take_apart(batches).1, reason);
     }
 }
 

@@ -51,16 +51,15 @@ impl ShardSubscriptions {
         // Some may have been given up since another node named this one.
         channels.retain(|channel| self.channels.contains_key(channel));
         let Some(link) = self.nodes.link(node) else { return Ok(()) };
-        let answers =
-            match ask_for_each(&link, channels.iter().map(|channel| ("SSUBSCRIBE", channel))).await
-            {
-                Ok(answers) => answers,
-                Err(loss) => {
-                    self.lost(node, &loss);
-                    let address = node.to_owned();
-                    return Err(Error::Unreachable { address, reason: loss.reason });
-                }
-            };
+        let subscribing = channels.iter().map(|channel| ("SSUBSCRIBE", channel));
+        let answers = match ask_for_each(&link, subscribing).await {
+            Ok(answers) => answers,
+            Err(loss) => {
+                self.lost(node, &loss);
+                let address = node.to_owned();
+                return Err(Error::Unreachable { address, reason: loss.reason });
+            }
+        };
         let mut result = Ok(());
         let (mut given_up, mut given_back) = (Vec::new(), Vec::new());
         for (channel, answer) in channels.into_iter().zip(answers) {
