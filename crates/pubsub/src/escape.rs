@@ -40,7 +40,7 @@ impl Display for Escaped<'_> {
 /// Whether all bytes are printable ASCII, as in most messages: then nothing needs escaping.
 pub fn is_plain(bytes: &[u8]) -> bool {
     // No early exit: so the compiler can check many bytes at a time.
-    bytes.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
+    bytes.iter().fold(0, |most, byte| byte.wrapping_sub(b' ').max(most)) <= b'~' - b' '
 }
 
 /// Whether a terminal would obey the character instead of showing it.

@@ -192,18 +192,23 @@ impl Inbox {
         Stats { waiting: queue.messages as u64, ..queue.stats }
     }
 
+    /// The next event, if it is there already.
+    pub(crate) fn take(&self) -> Option<Event> {
+        self.lock().pop()
+    }
+
     /// The next event, or `None` at the end. Giving it up loses nothing.
     pub(crate) async fn next(&self) -> Option<Event> {
         loop {
             // Before the look, so that it notices what changes after it.
             let changed = self.changed.notified();
-            if let Some(event) = self.lock().pop() {
+            if let Some(event) = self.take() {
                 return Some(event);
             }
             tokio::select! {
                 biased;
                 () = changed => {}
-                () = self.ended.cancelled() => return self.lock().pop(),
+                () = self.ended.cancelled() => return self.take(),
             }
         }
     }

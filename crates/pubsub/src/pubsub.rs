@@ -232,11 +232,11 @@ impl PubSub {
     /// `listen` or [`get_message`](Self::get_message) continues where it ended. With several
     /// streams, each event goes to one of them only.
     pub fn listen(&self) -> Events {
-        let events = stream::unfold(self.0.clone(), async |client| {
-            let event = client.inbox.next().await?;
-            Some((event, client))
+        let events = stream::unfold(self.0.inbox.clone(), async |inbox| {
+            let event = inbox.next().await?;
+            Some((event, inbox))
         });
-        Events(Box::pin(events.fuse()))
+        Events { client: self.0.clone(), next: Box::pin(events.fuse()) }
     }
 
     /// The next event, if one comes within `timeout`. `Duration::ZERO` only looks.
@@ -265,13 +265,20 @@ impl PubSub {
 }
 
 /// The events of a [`PubSub`]; see [`PubSub::listen`].
-pub struct Events(Pin<Box<dyn Stream<Item = Event> + Send + Sync>>);
+pub struct Events {
+    client: Arc<Client>,
+    next: Pin<Box<dyn Stream<Item = Event> + Send + Sync>>,
+}
 
 impl Stream for Events {
     type Item = Event;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        self.0.as_mut().poll_next(context)
+        // In a flood an event is always there. The other way costs more than all else about it.
+        if let Some(event) = self.client.inbox.take() {
+            return Poll::Ready(Some(event));
+        }
+        self.next.as_mut().poll_next(context)
     }
 }
 

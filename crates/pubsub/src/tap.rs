@@ -55,6 +55,8 @@ pub(crate) struct Tap<S, D> {
     needed: usize,
     /// Where small messages are copied to.
     block: BytesMut,
+    /// How many messages the last batch had: room for as many saves a copy of them as they come.
+    last_batch: usize,
     broken: Arc<OnceLock<Reason>>,
 }
 
@@ -74,6 +76,7 @@ where
             frame: Frame::default(),
             needed: 0,
             block: BytesMut::new(),
+            last_batch: 0,
             broken: Arc::default(),
         }
     }
@@ -86,11 +89,11 @@ where
 
     /// Takes the messages at the start of the buffer.
     fn take_messages(&mut self) -> Result<Vec<Event>, Reason> {
-        let mut messages = Vec::new();
         self.needed = 0;
         if !self.frame.is_new() {
-            return Ok(messages);
+            return Ok(Vec::new());
         }
+        let mut messages = Vec::with_capacity(self.last_batch);
         let mut at = 0;
         loop {
             match Message::find(&self.buffer[at..]) {
@@ -109,9 +112,21 @@ where
                     }));
                 }
                 Ok(message) => {
-                    let bytes = &self.buffer[at..at + message.length];
+                    let bytes = &self.buffer[at..];
                     at += message.length;
-                    messages.push(message.copied(bytes, &mut self.block));
+                    let event = if message.length > BLOCK {
+                        message.event(|part| bytes[part].into())
+                    } else {
+                        // What was split off counts no longer: this is the room that is left.
+                        if self.block.capacity() < message.length {
+                            self.block = BytesMut::with_capacity(BLOCK);
+                        }
+                        message.event(|part| {
+                            self.block.extend_from_slice(&bytes[part]);
+                            self.block.split().freeze().into()
+                        })
+                    };
+                    messages.push(event);
                 }
                 Err(Otherwise::Incomplete(needed)) => {
                     self.needed = needed;
@@ -167,6 +182,7 @@ where
             let _ = set_broken.set(reason);
             io::Error::new(io::ErrorKind::InvalidData, reason)
         };
+        let mut delivered = false;
         loop {
             if tap.passing > 0 {
                 let length = tap.passing.min(out.remaining());
@@ -177,12 +193,10 @@ where
             }
             let messages = tap.take_messages().map_err(broken)?;
             if !messages.is_empty() {
+                tap.last_batch = messages.len();
                 (tap.deliver)(messages);
-                // In a flood there is always more to read, and the reader of the messages needs a
-                // turn. A plain wake would get this task up to 61 turns more before a reader that
-                // is the main future of a runtime with one thread.
-                let _ = pin!(yield_now()).poll(context);
-                return Poll::Pending;
+                delivered = true;
+                continue;
             }
             tap.pass_on().map_err(broken)?;
             if tap.passing > 0 {
@@ -192,6 +206,13 @@ where
             let stream = Pin::new(&mut tap.stream);
             if ready!(poll_read_buf(stream, context, &mut tap.buffer))? == 0 {
                 return Poll::Ready(Ok(()));
+            }
+            if delivered {
+                // In a flood there is always more to read, and the reader of the messages needs a
+                // turn before the next ones. A plain wake would get this task up to 61 turns more
+                // before a reader that is the main future of a runtime with one thread.
+                let _ = pin!(yield_now()).poll(context);
+                return Poll::Pending;
             }
         }
     }
@@ -229,20 +250,7 @@ impl Message {
         Ok(Message { pattern, channel, payload, length: at })
     }
 
-    fn copied(self, bytes: &[u8], block: &mut BytesMut) -> Event {
-        if bytes.len() > BLOCK {
-            return self.event(|part| bytes[part].into());
-        }
-        // What was split off counts no longer: this is the room that is left.
-        if block.capacity() < bytes.len() {
-            *block = BytesMut::with_capacity(BLOCK);
-        }
-        block.extend_from_slice(bytes);
-        let bytes = block.split().freeze();
-        self.event(|part| bytes.slice(part).into())
-    }
-
-    fn event(self, part: impl Fn(Range<usize>) -> ByteString) -> Event {
+    fn event(self, mut part: impl FnMut(Range<usize>) -> ByteString) -> Event {
         let (channel, payload) = (part(self.channel), part(self.payload));
         match self.pattern {
             Some(pattern) => Event::PMessage { pattern: part(pattern), channel, payload },

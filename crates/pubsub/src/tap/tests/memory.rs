@@ -24,7 +24,8 @@ fn a_large_message_is_copied_once_at_most_and_leaves_no_large_buffer() {
     let mut before = memory(&tap);
     while events.borrow().is_empty() {
         let arrived = tap.buffer.len();
-        assert!(poll(&mut tap).is_pending());
+        let polled = poll(&mut tap);
+        assert!(polled.is_pending() || !events.borrow().is_empty());
         let now = memory(&tap);
         if now != before && events.borrow().is_empty() {
             copied += arrived;
@@ -90,7 +91,7 @@ fn what_a_message_says_of_its_length_takes_no_memory() {
 #[test]
 fn what_is_kept_keeps_little() {
     let message = |length| [MESSAGE, b"$1\r\na\r\n", &bulk('$', &vec![b'x'; length])].concat();
-    for (length, most) in [(2, BLOCK), (2000, BLOCK), (5000, 5000), (40_000, 2 * READ)] {
+    for (length, most) in [(100, BLOCK), (2000, BLOCK), (5000, 5000), (40_000, 2 * READ)] {
         let stream = message(length).repeat(600);
         for keep_name in [true, false] {
             let (mut count, mut kept) = (0, Vec::new());
