@@ -117,7 +117,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
         let title = format!("Drain: {} messages of {size} bytes, {}", grouped(count), kind.name);
         let run = |reader: &Program| drain(bench, reader, (kind, count, size));
         let runs = in_turn(&title, rounds, readers, run)?;
-        let mut rows = Vec::new();
+        let (mut rows, mut bars) = (Vec::new(), String::new());
         for (reader, each) in &runs {
             let all: u64 = each.iter().map(|run| run.count).sum();
             let lost: u64 = each.iter().map(|run| run.lost).sum();
@@ -149,9 +149,15 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
                 let measured = if lost == 0 { *ratio } else { Some(f64::INFINITY) };
                 report.target(what, measured, ("at most", *limit, "× raw reader"));
             }
-            if (kind, size) == (CHANNEL, 64) && reader.template.is_ok() {
-                report.dots.push((reader.name.replace('`', ""), wall.zip(cpu)));
-            }
+            let bar = match cpu {
+                Some(cpu) => format!("{} {cpu:.2}", "█".repeat(cpu.round() as usize)),
+                None => "–".to_owned(),
+            };
+            bars += &format!("{:40} {bar}\n", reader.name.replace('`', ""));
+        }
+        if (kind, size) == (CHANNEL, 64) {
+            let title = "CPU time of a 64-byte message. One block is that of the raw reader:";
+            report.add("bars", &format!("{title}\n\n```text\n{bars}```"));
         }
         report.table("drain", &title, &HEADER, rows);
     }

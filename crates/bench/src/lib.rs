@@ -1,7 +1,6 @@
 //! Measures the services beside other programs: the cost of a message, the time it takes, and what
 //! a process needs. `cargo bench` runs it.
 
-mod chart;
 mod drain;
 mod latency;
 mod messages;
@@ -40,7 +39,7 @@ struct Args {
     #[arg(long)]
     quick: bool,
 
-    /// Also write the results to docs/performance.md and docs/performance.svg
+    /// Also write the results to docs/performance.md
     #[arg(long, conflicts_with_all = ["what", "quick"])]
     save: bool,
 
@@ -92,13 +91,11 @@ fn run(args: &Args, target_tmpdir: &str) -> anyhow::Result<()> {
     }
     report.targets();
     if args.what.is_empty() {
-        // Both are also made without --save, so that a quick run finds mistakes in them.
+        // Also made without --save, so that a quick run finds mistakes in it.
         let page = report.fill(include_str!("../../../docs/performance.md"))?;
-        let files = [("md", page), ("svg", chart::svg(&report.dots))];
-        for (suffix, text) in files.iter().filter(|_| args.save) {
-            let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
-            let path = format!("{docs}/performance.{suffix}");
-            std::fs::write(&path, text).with_context(|| format!("cannot write {path}"))?;
+        if args.save {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/performance.md");
+            std::fs::write(path, page).with_context(|| format!("cannot write {path}"))?;
             eprintln!("Written: {path}");
         }
     }

@@ -6,14 +6,11 @@ use anyhow::{Context, ensure};
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, ContentArrangement};
 
-use crate::chart::Dots;
-
 #[derive(Default)]
 pub(crate) struct Report {
     /// The text of each section, as Markdown.
     sections: BTreeMap<&'static str, String>,
     targets: Vec<Vec<String>>,
-    pub dots: Vec<Dots>,
 }
 
 impl Report {

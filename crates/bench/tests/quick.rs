@@ -94,6 +94,15 @@ fn everything_is_measured() {
             assert!(["0", ""].contains(&cells[4].as_str()), "{name} lost {}", cells[4]);
         }
     }
+    let (_, bars) = stdout.split_once("```text\n").unwrap();
+    let bars: Vec<_> = bars.split("```").next().unwrap().lines().collect();
+    for reader in CHANNEL_READERS {
+        let name = format!("{} ", reader.replace('`', ""));
+        let bar = bars.iter().find(|bar| bar.starts_with(&name)).unwrap();
+        let (bar, figure) = bar.rsplit_once(' ').unwrap();
+        let blocks = figure.parse::<f64>().map_or(0, |figure| figure.round() as usize);
+        assert_eq!(bar.matches('█').count(), blocks, "{bar}");
+    }
     let writers = [
         "raw writer",
         "`redis-benchmark -c 1 -P 1024`",
