@@ -3,80 +3,50 @@ use std::io;
 use redis::{ErrorKind, RedisError};
 
 /// Why something did not work. The texts name the address or the channel, never a password.
+///
+/// In all variants `address` is host and port, or the path of a Unix socket, and `reason` is what
+/// Redis or the operating system said, or what was seen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "of the fields: the texts show what they hold")]
 pub enum Error {
     /// This crate does not understand the address. The address itself is not repeated here: it may
     /// hold a password.
     #[error("not a Redis URL ({reason}); write redis://[user:password@]host[:port][/db]")]
-    Url {
-        /// What is wrong with it.
-        reason: String,
-    },
+    Url { reason: String },
 
     /// There is no connection: refused, no such name, no answer in time, or closed at once.
     #[error("no Redis at {address}: {reason}")]
-    Unreachable {
-        /// Host and port.
-        address: String,
-        /// What the operating system said, or how long was waited.
-        reason: String,
-    },
+    Unreachable { address: String, reason: String },
 
     /// There is a Redis, and it does not let this client in: `WRONGPASS`, `NOAUTH`, `NOPERM`,
     /// too many clients, still loading.
     #[error("Redis at {address} refused the connection: {reason}")]
-    Refused {
-        /// Host and port.
-        address: String,
-        /// What Redis said.
-        reason: String,
-    },
+    Refused { address: String, reason: String },
 
     /// Something answers there that is no Redis, a Redis older than 6.0, or a proxy that does not
     /// pass on RESP3.
     #[error("{address} does not speak Redis's protocol RESP3 (Redis 6 or later does): {reason}")]
-    NotResp3 {
-        /// Host and port.
-        address: String,
-        /// What it said instead.
-        reason: String,
-    },
+    NotResp3 { address: String, reason: String },
 
     /// TLS: the server's certificate is not signed by a trusted CA, or belongs to another name.
     #[error("the certificate of {address} is not to be trusted: {reason}")]
-    Untrusted {
-        /// Host and port.
-        address: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Untrusted { address: String, reason: String },
 
     /// TLS: there is no CA to check certificates with, neither the system's nor in the file that
     /// `SSL_CERT_FILE` names.
     #[error("no CA to check the certificate of Redis with: {reason}")]
-    NoTrust {
-        /// What is wrong with them.
-        reason: String,
-    },
+    NoTrust { reason: String },
 
     /// TLS: the client certificate that `REDIS_TLS_CERT_FILE` and `REDIS_TLS_KEY_FILE` name can't
     /// be used.
     #[error("cannot use the client certificate: {reason}")]
-    ClientCertificate {
-        /// Which file, and what is wrong with it.
-        reason: String,
-    },
+    ClientCertificate { reason: String },
 
     /// The server answers, but gets no messages from the others: a node that has lost its cluster,
     /// or a replica that has lost its primary.
     #[error("Redis at {address} is cut off, and gets no messages: {reason}")]
-    Deaf {
-        /// Host and port.
-        address: String,
-        /// How that was seen.
-        reason: String,
-    },
+    Deaf { address: String, reason: String },
 
     /// A publisher outside a cluster was given a replica. Redis would take its messages and pass
     /// them on to the subscribers of that replica alone.
@@ -84,44 +54,26 @@ pub enum Error {
         "Redis at {address} is a replica, which passes messages on to its own subscribers only; \
          publish to its primary"
     )]
-    Replica {
-        /// Host and port.
-        address: String,
-    },
+    Replica { address: String },
 
     /// A Sentinel, which knows where Redis is, but publishes only messages of its own.
     #[error("{address} is a Sentinel; name the Redis servers that it watches")]
-    Sentinel {
-        /// Host and port.
-        address: String,
-    },
+    Sentinel { address: String },
 
-    /// Several addresses were given, and none of them can be used.
+    /// Several addresses were given, and none of them can be used. The errors are in their order.
     #[error("none of {} addresses: {}", errors.len(), all(errors))]
-    NoneOf {
-        /// One error for each address, in their order.
-        errors: Vec<Error>,
-    },
+    NoneOf { errors: Vec<Error> },
 
     /// Redis refused to subscribe or to unsubscribe, usually `NOPERM`: the user of this
-    /// connection has no right to that channel. Nothing has changed then.
+    /// connection has no right to that channel. Nothing has changed then. The command is such as
+    /// `SUBSCRIBE`, the names are in quotes.
     #[error("Redis refused {command} {names}: {reason}")]
-    Command {
-        /// Such as `SUBSCRIBE`.
-        command: &'static str,
-        /// The channels or patterns, in quotes.
-        names: String,
-        /// What Redis said.
-        reason: String,
-    },
+    Command { command: &'static str, names: String, reason: String },
 
     /// Redis did not confirm a published message. Unless it answered with a refusal, it may or
     /// may not have published it.
     #[error("not confirmed: {reason}")]
-    NotConfirmed {
-        /// What Redis said, or why there was no answer.
-        reason: String,
-    },
+    NotConfirmed { reason: String },
 
     /// With sharded Pub/Sub there are no patterns: Redis has no such command.
     #[error("sharded Pub/Sub has no patterns; subscribe to its channels by name")]

@@ -10,94 +10,45 @@ use crate::ByteString;
 /// `message["type"]`. The others are this crate's own: they mark every place where messages may be
 /// missing, so that nothing is lost in silence.
 ///
-/// With [`sharded`](crate::PubSubBuilder::sharded) Pub/Sub the events have the same names;
-/// redis-py calls them `ssubscribe`, `smessage` and `sunsubscribe` there.
+/// A `count` of Redis is the number of channels and patterns that this connection is subscribed to
+/// from then on. With [`sharded`](crate::PubSubBuilder::sharded) Pub/Sub it is the number of shard
+/// channels at the node that owns this one; the events have the same names there, while redis-py
+/// calls them `ssubscribe`, `smessage` and `sunsubscribe`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "of the fields: the variants say what they hold")]
 pub enum Event {
     /// Redis has subscribed this connection to `channel`. Comes again after a reconnect.
-    Subscribe {
-        /// The name as it was given to `subscribe`.
-        channel: ByteString,
-        /// Channels and patterns of this connection, this one included. With sharded Pub/Sub:
-        /// shard channels at the node that owns this one.
-        count: u64,
-    },
+    Subscribe { channel: ByteString, count: u64 },
     /// Redis has subscribed this connection to `pattern`. Comes again after a reconnect.
-    PSubscribe {
-        /// The pattern as it was given to `psubscribe`.
-        pattern: ByteString,
-        /// Channels and patterns of this connection, this one included.
-        count: u64,
-    },
+    PSubscribe { pattern: ByteString, count: u64 },
     /// Redis has ended the subscription to `channel`.
-    Unsubscribe {
-        /// The name as it was given to `unsubscribe`.
-        channel: ByteString,
-        /// Channels and patterns that remain, counted as for `Subscribe`.
-        count: u64,
-    },
+    Unsubscribe { channel: ByteString, count: u64 },
     /// Redis has ended the subscription to `pattern`.
-    PUnsubscribe {
-        /// The pattern as it was given to `punsubscribe`.
-        pattern: ByteString,
-        /// Channels and patterns that remain.
-        count: u64,
-    },
-    /// Somebody published `payload` on a channel that is subscribed to by name.
-    Message {
-        /// Where it was published.
-        channel: ByteString,
-        /// What was published: any bytes, up to 512 MB.
-        payload: ByteString,
-    },
-    /// Somebody published `payload` on a channel that matches a pattern. A channel that is
+    PUnsubscribe { pattern: ByteString, count: u64 },
+    /// Somebody published `payload` on a channel that is subscribed to by name: any bytes, up to
+    /// 512 MB.
+    Message { channel: ByteString, payload: ByteString },
+    /// Somebody published `payload` on a `channel` that matches `pattern`. A channel that is
     /// subscribed to by name and by a pattern comes twice, once as each.
-    PMessage {
-        /// The pattern that matched.
-        pattern: ByteString,
-        /// Where it was published.
-        channel: ByteString,
-        /// What was published: any bytes, up to 512 MB.
-        payload: ByteString,
-    },
-    /// After a reconnect Redis did not allow this channel any more. It is tried again until Redis
-    /// allows it (then `Subscribe` comes) or until it is unsubscribed from. Reported once for each
-    /// reason in an outage.
-    Refused {
-        /// The channel that brings no messages now.
-        channel: ByteString,
-        /// What Redis said: `NOPERM` and an explanation.
-        reason: String,
-    },
+    PMessage { pattern: ByteString, channel: ByteString, payload: ByteString },
+    /// After a reconnect Redis did not allow this channel any more, so it brings no messages. It is
+    /// tried again until Redis allows it (then `Subscribe` comes) or until it is unsubscribed from.
+    /// Reported once for each reason in an outage: `NOPERM` and Redis's explanation.
+    Refused { channel: ByteString, reason: String },
     /// After a reconnect Redis did not allow this pattern any more; otherwise as `Refused`.
-    PRefused {
-        /// The pattern that brings no messages now.
-        pattern: ByteString,
-        /// What Redis said: `NOPERM` and an explanation.
-        reason: String,
-    },
-    /// Messages arrived and were dropped here, because the events were not read fast enough and
-    /// the inbox was full.
-    Missed {
-        /// The number of dropped messages.
-        count: u64,
-    },
-    /// The connection to Redis is lost. What is published until `Reconnected` does not arrive, and
-    /// cannot be counted: Redis keeps nothing for an absent subscriber. Where Redis or the network
-    /// hung, up to 4 s before this event belong to the gap too. (With sharded Pub/Sub the channels
-    /// of other nodes continue meanwhile.)
-    Disconnected {
-        /// What was seen of it: closed, no answer, or an answer that no Redis gives.
-        reason: String,
-    },
-    /// The connection is back and everything is subscribed to again.
-    Reconnected {
-        /// How long messages may have been lost, from the last sign of life to now.
-        gap: Duration,
-        /// Attempts that it took, the successful one included.
-        attempts: u32,
-    },
+    PRefused { pattern: ByteString, reason: String },
+    /// So many messages arrived and were dropped here, because the events were not read fast enough
+    /// and the inbox was full.
+    Missed { count: u64 },
+    /// The connection to Redis is lost: closed, no answer, or an answer that no Redis gives. What is
+    /// published until `Reconnected` does not arrive, and cannot be counted: Redis keeps nothing for
+    /// an absent subscriber. Where Redis or the network hung, up to 4 s before this event belong to
+    /// the gap too. (With sharded Pub/Sub the channels of other nodes continue meanwhile.)
+    Disconnected { reason: String },
+    /// The connection is back and everything is subscribed to again. Messages may have been lost
+    /// during the `gap`, from the last sign of life to now. The successful attempt is counted, too.
+    Reconnected { gap: Duration, attempts: u32 },
 }
 
 impl Event {
