@@ -57,6 +57,8 @@ pub(crate) struct Tap<S, D> {
     block: BytesMut,
     /// How many messages the last batch had: room for as many saves a copy of them as they come.
     last_batch: usize,
+    /// Whether messages were delivered since the last read.
+    delivered: bool,
     broken: Arc<OnceLock<Reason>>,
 }
 
@@ -77,6 +79,7 @@ where
             needed: 0,
             block: BytesMut::new(),
             last_batch: 0,
+            delivered: false,
             broken: Arc::default(),
         }
     }
@@ -182,7 +185,6 @@ where
             let _ = set_broken.set(reason);
             io::Error::new(io::ErrorKind::InvalidData, reason)
         };
-        let mut delivered = false;
         loop {
             if tap.passing > 0 {
                 let length = tap.passing.min(out.remaining());
@@ -195,7 +197,7 @@ where
             if !messages.is_empty() {
                 tap.last_batch = messages.len();
                 (tap.deliver)(messages);
-                delivered = true;
+                tap.delivered = true;
                 continue;
             }
             tap.pass_on().map_err(broken)?;
@@ -204,7 +206,9 @@ where
             }
             tap.make_room();
             let stream = Pin::new(&mut tap.stream);
-            if ready!(poll_read_buf(stream, context, &mut tap.buffer))? == 0 {
+            let read = poll_read_buf(stream, context, &mut tap.buffer);
+            let delivered = std::mem::take(&mut tap.delivered);
+            if ready!(read)? == 0 {
                 return Poll::Ready(Ok(()));
             }
             if delivered {

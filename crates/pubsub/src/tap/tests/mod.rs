@@ -195,18 +195,22 @@ impl Wake for Wakes {
 
 #[test]
 fn while_there_is_more_to_read_others_have_their_turn() {
-    let message = [MESSAGE, b"$1\r\na\r\n$2\r\nhi\r\n"].concat();
-    let stream = message.repeat(125);
-    let (wakes, batches) = (Arc::new(Wakes::default()), RefCell::new(Vec::new()));
-    let pieces = Pieces::cut(&stream, &[message.len() * 25]);
-    let mut tap = Tap::new(pieces, |batch: Vec<Event>| batches.borrow_mut().push(batch.len()));
-    let waker = wakes.clone().into();
-    let mut context = Context::from_waker(&waker);
-    let mut memory = [0; 100];
-    for turn in 1..=4 {
-        let mut out = ReadBuf::new(&mut memory);
-        assert!(Pin::new(&mut tap).poll_read(&mut context, &mut out).is_pending());
-        assert_eq!(*batches.borrow(), vec![25; turn]);
-        assert_eq!(wakes.0.load(Ordering::Relaxed), turn);
+    for after in [&b""[..], b"+PONG\r\n"] {
+        let message = [MESSAGE, b"$1\r\na\r\n$2\r\nhi\r\n"].concat();
+        let piece = [&message.repeat(25), after].concat();
+        let stream = piece.repeat(5);
+        let (wakes, batches) = (Arc::new(Wakes::default()), RefCell::new(Vec::new()));
+        let pieces = Pieces::cut(&stream, &[piece.len()]);
+        let mut tap = Tap::new(pieces, |batch: Vec<Event>| batches.borrow_mut().push(batch.len()));
+        let waker = wakes.clone().into();
+        let mut context = Context::from_waker(&waker);
+        for turn in 1..=4 {
+            let mut memory = [0; 100];
+            let mut out = ReadBuf::new(&mut memory);
+            while Pin::new(&mut tap).poll_read(&mut context, &mut out).is_ready() {}
+            assert_eq!(out.filled(), after);
+            assert_eq!(*batches.borrow(), vec![25; turn]);
+            assert_eq!(wakes.0.load(Ordering::Relaxed), turn);
+        }
     }
 }
