@@ -4,6 +4,9 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use memchr::memchr2;
 use pubsub::escape::{is_dangerous, is_plain};
 use pubsub::{ByteString, Event};
+use serde::Serialize;
+use serde_json::Serializer;
+use serde_json::ser::Formatter;
 
 /// Writes an event as one line of JSON, with the keys of redis-py's `message` in its order.
 ///
@@ -72,21 +75,35 @@ fn text(out: &mut impl Write, key: &str, suffix: &str, value: &str) -> io::Resul
     if is_plain(value.as_bytes()) && memchr2(b'"', b'\\', value.as_bytes()).is_none() {
         return write_all(out, ["\"", value, "\""]);
     }
-    // JSON allows a few characters that a terminal would obey. Escaped they mean the same to every
-    // reader of JSON.
-    for part in serde_json::to_string(value)?.split_inclusive(is_dangerous) {
-        let harmless = part.trim_end_matches(is_dangerous);
-        out.write_all(harmless.as_bytes())?;
-        for dangerous in part[harmless.len()..].chars() {
-            write!(out, "\\u{:04x}", u32::from(dangerous))?;
-        }
-    }
-    Ok(())
+    Ok(value.serialize(&mut Serializer::with_formatter(out, SafeFormatter))?)
 }
 
 #[inline(always)]
 fn write_all<const N: usize>(out: &mut impl Write, parts: [&str; N]) -> io::Result<()> {
     parts.iter().try_for_each(|part| out.write_all(part.as_bytes()))
+}
+
+/// JSON allows a few characters that a terminal would obey. Escaped they mean the same to every
+/// reader of JSON.
+struct SafeFormatter;
+
+impl Formatter for SafeFormatter {
+    fn write_string_fragment<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        if is_plain(fragment.as_bytes()) {
+            return writer.write_all(fragment.as_bytes());
+        }
+        let mut rest = fragment;
+        while let Some((at, dangerous)) = rest.char_indices().find(|&(_, c)| is_dangerous(c)) {
+            writer.write_all(&rest.as_bytes()[..at])?;
+            write!(writer, "\\u{:04x}", u32::from(dangerous))?;
+            rest = &rest[at + dangerous.len_utf8()..];
+        }
+        writer.write_all(rest.as_bytes())
+    }
 }
 
 #[cfg(test)]
