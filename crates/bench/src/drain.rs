@@ -149,14 +149,17 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
                 let measured = if lost == 0 { *ratio } else { Some(f64::INFINITY) };
                 report.target(what, measured, ("at most", *limit, "× raw reader"));
             }
-            let bar = match cpu {
-                Some(cpu) => format!("{} {cpu:.2}", "█".repeat(cpu.round() as usize)),
-                None => "–".to_owned(),
-            };
-            bars += &format!("{:40} {bar}\n", reader.name.replace('`', ""));
+            if reader.template.is_ok() {
+                let bar = match cpu {
+                    Some(cpu) => format!("{} {cpu:.2}", "█".repeat(cpu.round() as usize)),
+                    None if lost > 0 => "lost messages".to_owned(),
+                    None => "–".to_owned(),
+                };
+                bars += &format!("{:40} {bar}\n", reader.name.replace('`', ""));
+            }
         }
         if (kind, size) == (CHANNEL, 64) {
-            let title = "CPU time of a 64-byte message. One block is that of the raw reader:";
+            let title = "CPU time for each 64-byte message, in multiples of the raw reader:";
             report.add("bars", &format!("{title}\n\n```text\n{bars}```"));
         }
         report.table("drain", &title, &HEADER, rows);

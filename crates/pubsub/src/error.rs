@@ -4,11 +4,11 @@ use redis::{ErrorKind, RedisError};
 
 /// Why something did not work. The texts name the address or the channel, never a password.
 ///
-/// In all variants `address` is host and port, or the path of a Unix socket, and `reason` is what
-/// Redis or the operating system said, or what was seen.
+/// In all variants `address` is host and port, or the path of a Unix socket. `reason` is what Redis
+/// or the operating system said, or what this crate found wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "of the fields: the texts show what they hold")]
+#[allow(missing_docs, reason = "of the fields: the variants say what they hold")]
 pub enum Error {
     /// This crate does not understand the address. The address itself is not repeated here: it may
     /// hold a password.
@@ -39,7 +39,7 @@ pub enum Error {
     NoTrust { reason: String },
 
     /// TLS: the client certificate that `REDIS_TLS_CERT_FILE` and `REDIS_TLS_KEY_FILE` name can't
-    /// be used.
+    /// be used. The `reason` names the file.
     #[error("cannot use the client certificate: {reason}")]
     ClientCertificate { reason: String },
 
@@ -60,13 +60,14 @@ pub enum Error {
     #[error("{address} is a Sentinel; name the Redis servers that it watches")]
     Sentinel { address: String },
 
-    /// Several addresses were given, and none of them can be used. The errors are in their order.
+    /// Several addresses were given, and none of them can be used: `errors` has one for each, in
+    /// the same order.
     #[error("none of {} addresses: {}", errors.len(), all(errors))]
     NoneOf { errors: Vec<Error> },
 
     /// Redis refused to subscribe or to unsubscribe, usually `NOPERM`: the user of this
-    /// connection has no right to that channel. Nothing has changed then. The command is such as
-    /// `SUBSCRIBE`, the names are in quotes.
+    /// connection has no right to that channel. Nothing has changed then. `command` is
+    /// Redis's, such as `SUBSCRIBE`; `names` are the channels or patterns, in quotes.
     #[error("Redis refused {command} {names}: {reason}")]
     Command { command: &'static str, names: String, reason: String },
 

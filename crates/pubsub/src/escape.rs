@@ -39,7 +39,8 @@ impl Display for Escaped<'_> {
 
 /// Whether all bytes are printable ASCII, as in most messages: then nothing needs escaping.
 pub fn is_plain(bytes: &[u8]) -> bool {
-    // No early exit: so the compiler can check many bytes at a time.
+    // Bytes below the space wrap around to large numbers, so one maximum checks both ends. Without
+    // an early exit the compiler can look at many bytes at a time.
     bytes.iter().fold(0, |most, byte| byte.wrapping_sub(b' ').max(most)) <= b'~' - b' '
 }
 

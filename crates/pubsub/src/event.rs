@@ -10,10 +10,10 @@ use crate::ByteString;
 /// `message["type"]`. The others are this crate's own: they mark every place where messages may be
 /// missing, so that nothing is lost in silence.
 ///
-/// A `count` of Redis is the number of channels and patterns that this connection is subscribed to
-/// from then on. With [`sharded`](crate::PubSubBuilder::sharded) Pub/Sub it is the number of shard
-/// channels at the node that owns this one; the events have the same names there, while redis-py
-/// calls them `ssubscribe`, `smessage` and `sunsubscribe`.
+/// In the four confirmations `count` is the number of channels and patterns that this connection is
+/// subscribed to afterwards. With [`sharded`](crate::PubSubBuilder::sharded) Pub/Sub it is the
+/// number of shard channels at the node that owns this one. The events have the same names there;
+/// redis-py calls them `ssubscribe`, `smessage` and `sunsubscribe`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "of the fields: the variants say what they hold")]
@@ -26,28 +26,29 @@ pub enum Event {
     Unsubscribe { channel: ByteString, count: u64 },
     /// Redis has ended the subscription to `pattern`.
     PUnsubscribe { pattern: ByteString, count: u64 },
-    /// Somebody published `payload` on a channel that is subscribed to by name: any bytes, up to
-    /// 512 MB.
+    /// Somebody published `payload` (any bytes, up to 512 MB) on a `channel` that is subscribed to
+    /// by name.
     Message { channel: ByteString, payload: ByteString },
-    /// Somebody published `payload` on a `channel` that matches `pattern`. A channel that is
-    /// subscribed to by name and by a pattern comes twice, once as each.
+    /// Somebody published `payload` (any bytes, up to 512 MB) on a `channel` that matches `pattern`.
+    /// A channel that is subscribed to by name and by a pattern comes twice, once as each.
     PMessage { pattern: ByteString, channel: ByteString, payload: ByteString },
-    /// After a reconnect Redis did not allow this channel any more, so it brings no messages. It is
+    /// After a reconnect Redis did not allow `channel` any more, so it brings no messages. It is
     /// tried again until Redis allows it (then `Subscribe` comes) or until it is unsubscribed from.
-    /// Reported once for each reason in an outage: `NOPERM` and Redis's explanation.
+    /// Reported once in an outage for each `reason`: `NOPERM` and Redis's explanation.
     Refused { channel: ByteString, reason: String },
-    /// After a reconnect Redis did not allow this pattern any more; otherwise as `Refused`.
+    /// After a reconnect Redis did not allow `pattern` any more; otherwise as `Refused`.
     PRefused { pattern: ByteString, reason: String },
-    /// So many messages arrived and were dropped here, because the events were not read fast enough
+    /// `count` messages arrived and were dropped here, because the events were not read fast enough
     /// and the inbox was full.
     Missed { count: u64 },
-    /// The connection to Redis is lost: closed, no answer, or an answer that no Redis gives. What is
-    /// published until `Reconnected` does not arrive, and cannot be counted: Redis keeps nothing for
-    /// an absent subscriber. Where Redis or the network hung, up to 4 s before this event belong to
-    /// the gap too. (With sharded Pub/Sub the channels of other nodes continue meanwhile.)
+    /// The connection to Redis is lost. The `reason` is what was seen of it: closed, no answer, or
+    /// an answer that no Redis gives. What is published until `Reconnected` does not arrive, and
+    /// cannot be counted: Redis keeps nothing for an absent subscriber. Where Redis or the network
+    /// hung, up to 4 s before this event belong to the gap too. (With sharded Pub/Sub the channels
+    /// of other nodes continue meanwhile.)
     Disconnected { reason: String },
     /// The connection is back and everything is subscribed to again. Messages may have been lost
-    /// during the `gap`, from the last sign of life to now. The successful attempt is counted, too.
+    /// during the `gap`, from the last sign of life to now. `attempts` includes the successful one.
     Reconnected { gap: Duration, attempts: u32 },
 }
 

@@ -274,7 +274,8 @@ impl Stream for Events {
     type Item = Event;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        // In a flood an event is always there. The other way costs more than all else about it.
+        // In a flood, events are already waiting. Taking one here is cheaper than polling the future
+        // that waits for the next.
         if let Some(event) = self.client.inbox.take() {
             return Poll::Ready(Some(event));
         }

@@ -52,32 +52,6 @@ fn a_large_message_is_copied_once_at_most_and_leaves_no_large_buffer() {
     }
 }
 
-/// A stream that has nothing more for now after each piece.
-struct OneAtATime<'a> {
-    pieces: Pieces<'a>,
-    pending: bool,
-}
-
-impl<'a> OneAtATime<'a> {
-    fn new(pieces: Pieces<'a>) -> OneAtATime<'a> {
-        OneAtATime { pieces, pending: false }
-    }
-}
-
-impl AsyncRead for OneAtATime<'_> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        out: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.pending = !self.pending;
-        if !self.pending {
-            return Poll::Pending;
-        }
-        Pin::new(&mut self.pieces).poll_read(context, out)
-    }
-}
-
 #[test]
 fn what_a_message_says_of_its_length_takes_no_memory() {
     let head = [MESSAGE, b"$1\r\na\r\n$536870912\r\nx"].concat();
@@ -91,14 +65,17 @@ fn what_a_message_says_of_its_length_takes_no_memory() {
 #[test]
 fn what_is_kept_keeps_little() {
     let message = |length| [MESSAGE, b"$1\r\na\r\n", &bulk('$', &vec![b'x'; length])].concat();
-    for (length, most) in [(100, BLOCK), (2000, BLOCK), (5000, 5000), (40_000, 2 * READ)] {
-        let stream = message(length).repeat(600);
+    // Three messages are kept, so far apart that they are in different blocks.
+    for (length, apart, most) in
+        [(2, 2000, BLOCK), (2000, 200, BLOCK), (5000, 200, 5000), (40_000, 200, 2 * READ)]
+    {
+        let stream = message(length).repeat(3 * apart);
         for keep_name in [true, false] {
             let (mut count, mut kept) = (0, Vec::new());
             let mut tap = Tap::new(Pieces::whole(&stream), |batch: Vec<Event>| {
                 for event in batch {
                     let Event::Message { channel, payload } = event else { panic!("{event:?}") };
-                    if count % 200 == 50 {
+                    if count % apart == 50 {
                         kept.push(bytes::Bytes::from(if keep_name { channel } else { payload }));
                     }
                     count += 1;
@@ -106,7 +83,7 @@ fn what_is_kept_keeps_little() {
             });
             while !matches!(poll(&mut tap), Poll::Ready(Ok(bytes)) if bytes.is_empty()) {}
             drop(tap);
-            assert_eq!((count, kept.len()), (600, 3));
+            assert_eq!((count, kept.len()), (3 * apart, 3));
             for bytes in kept {
                 // Nothing else uses this memory any more: so it is handed over as it is.
                 assert!(bytes.is_unique());

@@ -52,6 +52,32 @@ impl AsyncRead for Pieces<'_> {
     }
 }
 
+/// A stream that has nothing more for now after each piece.
+struct OneAtATime<'a> {
+    pieces: Pieces<'a>,
+    pending: bool,
+}
+
+impl<'a> OneAtATime<'a> {
+    fn new(pieces: Pieces<'a>) -> OneAtATime<'a> {
+        OneAtATime { pieces, pending: false }
+    }
+}
+
+impl AsyncRead for OneAtATime<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.pending = !self.pending;
+        if !self.pending {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.pieces).poll_read(context, out)
+    }
+}
+
 /// Reads to the end, `room` bytes at a time. Returns what came out, and the error that ended it.
 fn read(pieces: Pieces<'_>, room: usize) -> (Vec<Out>, Option<io::Error>) {
     let out = RefCell::new(Vec::new());
@@ -193,6 +219,24 @@ impl Wake for Wakes {
     }
 }
 
+/// The wait for more gives others their turn. Waking itself would only cost.
+#[test]
+fn when_nothing_more_has_arrived_it_waits() {
+    let message = [MESSAGE, b"$1\r\na\r\n$2\r\nhi\r\n"].concat();
+    let stream = message.repeat(5);
+    let (wakes, batches) = (Arc::new(Wakes::default()), RefCell::new(Vec::new()));
+    let pieces = OneAtATime::new(Pieces::cut(&stream, &[message.len()]));
+    let mut tap = Tap::new(pieces, |batch: Vec<Event>| batches.borrow_mut().push(batch.len()));
+    let waker = wakes.clone().into();
+    let mut context = Context::from_waker(&waker);
+    for turn in 1..=4 {
+        let mut out = ReadBuf::new(&mut []);
+        assert!(Pin::new(&mut tap).poll_read(&mut context, &mut out).is_pending());
+        assert_eq!(*batches.borrow(), vec![1; turn]);
+    }
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+}
+
 #[test]
 fn while_there_is_more_to_read_others_have_their_turn() {
     for after in [&b""[..], b"+PONG\r\n"] {
@@ -207,7 +251,11 @@ fn while_there_is_more_to_read_others_have_their_turn() {
         for turn in 1..=4 {
             let mut memory = [0; 100];
             let mut out = ReadBuf::new(&mut memory);
-            while Pin::new(&mut tap).poll_read(&mut context, &mut out).is_ready() {}
+            let mut polls = 0;
+            while Pin::new(&mut tap).poll_read(&mut context, &mut out).is_ready() {
+                polls += 1;
+                assert!(polls <= 1, "no turn for others");
+            }
             assert_eq!(out.filled(), after);
             assert_eq!(*batches.borrow(), vec![25; turn]);
             assert_eq!(wakes.0.load(Ordering::Relaxed), turn);
