@@ -101,9 +101,10 @@ fn everything_is_measured() {
         let name = format!("{} ", reader.replace('`', ""));
         let bar = bars.iter().find(|bar| bar.starts_with(&name)).unwrap();
         let (bar, figure) = bar.rsplit_once(' ').unwrap();
-        // The figure is rounded, too.
+        // Too little for the clock, or as many blocks. (The figure is rounded, too.)
         let blocks = bar.matches('█').count() as f64;
-        assert!(figure.parse::<f64>().is_ok_and(|it| (it - blocks).abs() < 0.51), "{bar} {figure}");
+        let is_right = |figure: f64| (figure - blocks).abs() < 0.51;
+        assert!(figure == "–" || figure.parse().is_ok_and(is_right), "{bar} {figure}");
     }
     let writers = [
         "raw writer",
