@@ -2,6 +2,7 @@
 //!
 //! Once: `cargo install cargo-fuzz`. Then, in `crates/pubsub`, for ten minutes:
 //!
+//!     mkdir -p fuzz/corpus/tap
 //!     RUSTC_BOOTSTRAP=1 cargo fuzz run tap fuzz/corpus/tap fuzz/seeds -- \
 //!         -max_total_time=600 -dict=fuzz/resp3.dict -rss_limit_mb=1024
 //!
