@@ -149,17 +149,15 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
                 let measured = if lost == 0 { *ratio } else { Some(f64::INFINITY) };
                 report.target(what, measured, ("at most", *limit, "× raw reader"));
             }
-            if reader.template.is_ok() {
-                let bar = match cpu {
-                    Some(cpu) => format!("{} {cpu:.2}", "█".repeat(cpu.round() as usize)),
-                    None if lost > 0 => "lost messages".to_owned(),
-                    None => "–".to_owned(),
-                };
-                bars += &format!("{:40} {bar}\n", reader.name.replace('`', ""));
+            if (kind, size) == (CHANNEL, 64) && reader.template.is_ok() {
+                let (name, blocks) = (reader.name.replace('`', ""), cpu.unwrap_or_default());
+                let blocks = "█".repeat(blocks.round() as usize);
+                bars += &format!("{name:40} {blocks} {}\n", factor(cpu));
             }
         }
-        if (kind, size) == (CHANNEL, 64) {
-            let title = "CPU time for each 64-byte message, in multiples of the raw reader:";
+        if !bars.is_empty() {
+            let title = "CPU time for each 64-byte message, in multiples of the raw reader \
+                (–: messages were lost):";
             report.add("bars", &format!("{title}\n\n```text\n{bars}```"));
         }
         report.table("drain", &title, &HEADER, rows);

@@ -56,8 +56,6 @@ pub(crate) struct Tap<S, D> {
     needed: usize,
     /// Where small messages are copied to.
     block: BytesMut,
-    /// The size of the last batch. With room for as many, the list of the next one need not grow.
-    last_batch: usize,
     /// Whether messages were delivered since the last read.
     delivered: bool,
     broken: Arc<OnceLock<Reason>>,
@@ -79,7 +77,6 @@ where
             frame: Frame::default(),
             needed: 0,
             block: BytesMut::new(),
-            last_batch: 0,
             delivered: false,
             broken: Arc::default(),
         }
@@ -118,22 +115,7 @@ where
                 Ok(message) => {
                     let bytes = &self.buffer[at..];
                     at += message.length;
-                    let event = if message.length > BLOCK {
-                        message.event(|part| bytes[part].into())
-                    } else {
-                        // What was split off counts no longer: this is the room that is left.
-                        if self.block.capacity() < message.length {
-                            self.block = BytesMut::with_capacity(BLOCK);
-                        }
-                        message.event(|part| {
-                            self.block.extend_from_slice(&bytes[part]);
-                            self.block.split().freeze().into()
-                        })
-                    };
-                    if messages.is_empty() {
-                        messages.reserve(self.last_batch);
-                    }
-                    messages.push(event);
+                    messages.push(message.copied(bytes, &mut self.block));
                 }
                 Err(Otherwise::Incomplete(needed)) => {
                     self.needed = needed;
@@ -199,7 +181,6 @@ where
             }
             let messages = tap.take_messages().map_err(broken)?;
             if !messages.is_empty() {
-                tap.last_batch = messages.len();
                 (tap.deliver)(messages);
                 tap.delivered = true;
                 continue;
@@ -256,6 +237,20 @@ impl Message {
         let channel = string(bytes, &mut at)?;
         let payload = string(bytes, &mut at)?;
         Ok(Message { pattern, channel, payload, length: at })
+    }
+
+    fn copied(self, bytes: &[u8], block: &mut BytesMut) -> Event {
+        if self.length > BLOCK {
+            return self.event(|part| bytes[part].into());
+        }
+        // What was split off counts no longer: this is the room that is left.
+        if block.capacity() < self.length {
+            *block = BytesMut::with_capacity(BLOCK);
+        }
+        self.event(|part| {
+            block.extend_from_slice(&bytes[part]);
+            block.split().freeze().into()
+        })
     }
 
     fn event(self, mut part: impl FnMut(Range<usize>) -> ByteString) -> Event {
