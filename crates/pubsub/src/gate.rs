@@ -9,10 +9,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::Event;
-use crate::inbox::{Bounds, Queue};
+use crate::inbox::{Bounds, Pause, Queue};
+
+type PassOn = Box<dyn Fn(Vec<Event>) -> Option<Pause> + Send + Sync>;
 
 pub(crate) struct Gate {
-    pass_on: Box<dyn Fn(Vec<Event>) + Send + Sync>,
+    pass_on: PassOn,
     state: Mutex<State>,
 }
 
@@ -32,19 +34,22 @@ pub(crate) struct Held {
 impl Gate {
     pub(crate) fn holding(
         bounds: Bounds,
-        pass_on: impl Fn(Vec<Event>) + Send + Sync + 'static,
+        pass_on: impl Fn(Vec<Event>) -> Option<Pause> + Send + Sync + 'static,
     ) -> Gate {
         let held = Held { confirmations: Vec::new(), messages: Queue::new(bounds) };
         Gate { pass_on: Box::new(pass_on), state: Mutex::new(State::Holding(held)) }
     }
 
-    pub(crate) fn open(pass_on: impl Fn(Vec<Event>) + Send + Sync + 'static) -> Gate {
+    pub(crate) fn open(
+        pass_on: impl Fn(Vec<Event>) -> Option<Pause> + Send + Sync + 'static,
+    ) -> Gate {
         Gate { pass_on: Box::new(pass_on), state: Mutex::new(State::Open) }
     }
 
-    pub(crate) fn deliver(&self, events: Vec<Event>) {
+    /// Returns a pause to take before more is delivered, if the readers need one.
+    pub(crate) fn deliver(&self, events: Vec<Event>) -> Option<Pause> {
         match &mut *self.lock() {
-            State::Open => (self.pass_on)(events),
+            State::Open => return (self.pass_on)(events),
             State::Shut => {}
             State::Holding(held) => {
                 for event in events {
@@ -55,6 +60,7 @@ impl Gate {
                 }
             }
         }
+        None
     }
 
     /// Opens the gate and gives what was held to `first`. Nothing newer passes before it returns.
@@ -94,7 +100,10 @@ mod tests {
     fn gate() -> (Gate, Arc<Mutex<Vec<Event>>>) {
         let passed = Arc::new(Mutex::new(Vec::new()));
         let to = passed.clone();
-        let pass_on = move |events| to.lock().unwrap().extend(events);
+        let pass_on = move |events| {
+            to.lock().unwrap().extend(events);
+            None
+        };
         (Gate::holding(Bounds::default(), pass_on), passed)
     }
 

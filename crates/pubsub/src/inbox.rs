@@ -1,22 +1,32 @@
 //! The inbox: what has arrived from Redis and was not read yet.
 //!
-//! Redis never waits for a subscriber, and the task that reads from its socket must not wait
+//! Redis never waits for a subscriber, and the task that reads from its socket must not wait long
 //! either: it would miss the heartbeat, and Redis would collect the messages on its side until it
 //! cuts the connection. So the events wait here. A reader that is too slow must not cost all
-//! memory, so the waiting messages are bounded twice: by number and by bytes. Beyond a bound the
-//! newest message is dropped and counted, and the count stays in the queue exactly where the
-//! message would have been.
+//! memory, so the waiting messages are bounded twice: by number and by bytes. Beyond half of a
+//! bound the task pauses for a moment. Beyond a bound the newest message is dropped and counted,
+//! and the count stays in the queue exactly where the message would have been.
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::tap::BLOCK;
 use crate::{Event, Stats};
+
+/// How long a connection waits for its readers. A Redis that sends 500 MB a second collects 25 MB
+/// meanwhile, and cuts a Pub/Sub client off only at 32 MB.
+const CATCH_UP: Duration = Duration::from_millis(50);
+
+/// Ends when the readers have caught up, or [`CATCH_UP`] after its start.
+pub(crate) type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How much may wait for a reader.
 #[derive(Clone, Copy)]
@@ -43,6 +53,8 @@ pub(crate) struct Queue {
     /// What the outages that were merged into the next one lasted and took.
     merged: (Duration, u32),
     stats: Stats,
+    /// There was a pause, and not everything has been read since.
+    behind: bool,
 }
 
 struct Waiting {
@@ -54,7 +66,8 @@ struct Waiting {
 impl Queue {
     pub(crate) fn new(bounds: Bounds) -> Queue {
         let (waiting, stats) = (VecDeque::new(), Stats::default());
-        Queue { bounds, waiting, messages: 0, bytes: 0, merged: (Duration::ZERO, 0), stats }
+        let merged = (Duration::ZERO, 0);
+        Queue { bounds, waiting, messages: 0, bytes: 0, merged, stats, behind: false }
     }
 
     pub(crate) fn push(&mut self, mut event: Event) {
@@ -67,9 +80,7 @@ impl Queue {
                 }
                 // Small messages share their memory with others that came with them. Near the bounds
                 // those others are dropped, and the memory of a dropped message must not be kept.
-                let is_nearly_full =
-                    self.messages > self.bounds.messages / 2 || self.bytes > self.bounds.bytes / 2;
-                if is_nearly_full && bytes <= BLOCK {
+                if self.is_nearly_full() && bytes <= BLOCK {
                     event.copy_bytes();
                 }
                 self.messages += 1;
@@ -139,6 +150,10 @@ impl Queue {
         Some(event)
     }
 
+    fn is_nearly_full(&self) -> bool {
+        self.messages > self.bounds.messages / 2 || self.bytes > self.bounds.bytes / 2
+    }
+
     fn has_room_for(&self, bytes: usize) -> bool {
         // A message larger than the bound itself is let in alone: Redis allows payloads of
         // 512 MB, and one that could never arrive would be a trap.
@@ -162,19 +177,31 @@ impl Queue {
 pub(crate) struct Inbox {
     queue: Mutex<Queue>,
     changed: Notify,
+    /// Ends a pause.
+    caught_up: Arc<Notify>,
     /// Cancelled when nothing more comes.
     pub(crate) ended: CancellationToken,
 }
 
 impl Inbox {
     pub(crate) fn new(bounds: Bounds) -> Inbox {
-        let (changed, ended) = (Notify::new(), CancellationToken::new());
-        Inbox { queue: Mutex::new(Queue::new(bounds)), changed, ended }
+        let (changed, caught_up, ended) = Default::default();
+        Inbox { queue: Mutex::new(Queue::new(bounds)), changed, caught_up, ended }
     }
 
-    /// Adds events in the order in which they came.
-    pub(crate) fn push_all(&self, events: impl IntoIterator<Item = Event>) {
-        self.change(|queue| events.into_iter().for_each(|event| queue.push(event)));
+    /// Adds events in the order in which they came. Beyond half of a bound it returns a pause, to
+    /// be taken before the next ones: on a busy machine the readers may only not have had their
+    /// turn. There is no second pause before they have read everything: they are too slow.
+    pub(crate) fn push_all(&self, events: impl IntoIterator<Item = Event>) -> Option<Pause> {
+        let mut pause = None;
+        self.change(|queue| {
+            events.into_iter().for_each(|event| queue.push(event));
+            if queue.is_nearly_full() && !mem::replace(&mut queue.behind, true) {
+                let caught_up = timeout(CATCH_UP, self.caught_up.clone().notified_owned());
+                pause = Some(Box::pin(caught_up.map(drop)) as Pause);
+            }
+        });
+        pause
     }
 
     /// Lets `change` add something, and wakes the readers. After the end it adds nothing.
@@ -194,7 +221,12 @@ impl Inbox {
 
     /// The next event, if it is there already.
     pub(crate) fn take(&self) -> Option<Event> {
-        self.lock().pop()
+        let mut queue = self.lock();
+        let event = queue.pop();
+        if queue.waiting.is_empty() && mem::take(&mut queue.behind) {
+            self.caught_up.notify_waiters();
+        }
+        event
     }
 
     /// The next event, or `None` at the end. Giving it up loses nothing.

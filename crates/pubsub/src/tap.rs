@@ -20,6 +20,7 @@ use tokio::task::yield_now;
 use tokio_util::io::poll_read_buf;
 
 use crate::frame::{Frame, NOT_REDIS, Reason, string_length};
+use crate::inbox::Pause;
 use crate::{ByteString, Event};
 
 /// How much one read takes, and how large the buffer is without a large message.
@@ -58,16 +59,18 @@ pub(crate) struct Tap<S, D> {
     block: BytesMut,
     /// Whether messages were delivered since the last read.
     delivered: bool,
+    /// To be taken before the next read.
+    pause: Option<Pause>,
     broken: Arc<OnceLock<Reason>>,
 }
 
 impl<S, D> Tap<S, D>
 where
     S: AsyncRead + Unpin,
-    D: FnMut(Vec<Event>) + Unpin,
+    D: FnMut(Vec<Event>) -> Option<Pause> + Unpin,
 {
     /// The messages of one read go to `deliver` together. It runs on the task that reads from the
-    /// stream, so it must not block.
+    /// stream, so it must not block; it can return a pause, and nothing is read before that ends.
     pub(crate) fn new(stream: S, deliver: D) -> Tap<S, D> {
         Tap {
             stream,
@@ -78,6 +81,7 @@ where
             needed: 0,
             block: BytesMut::new(),
             delivered: false,
+            pause: None,
             broken: Arc::default(),
         }
     }
@@ -158,7 +162,7 @@ where
 impl<S, D> AsyncRead for Tap<S, D>
 where
     S: AsyncRead + Unpin,
-    D: FnMut(Vec<Event>) + Unpin,
+    D: FnMut(Vec<Event>) -> Option<Pause> + Unpin,
 {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -181,13 +185,17 @@ where
             }
             let messages = tap.take_messages().map_err(broken)?;
             if !messages.is_empty() {
-                (tap.deliver)(messages);
+                tap.pause = (tap.deliver)(messages).or(tap.pause.take());
                 tap.delivered = true;
                 continue;
             }
             tap.pass_on().map_err(broken)?;
             if tap.passing > 0 {
                 continue;
+            }
+            if let Some(pause) = &mut tap.pause {
+                ready!(pause.as_mut().poll(context));
+                tap.pause = None;
             }
             tap.make_room();
             let stream = Pin::new(&mut tap.stream);

@@ -77,6 +77,7 @@ fn read(bytes: &[u8], step: usize, room: usize) -> (Vec<Out>, bool) {
     let mut tap = Tap::new(Pieces { bytes, step }, |events: Vec<Event>| {
         assert!(!events.is_empty());
         out.borrow_mut().extend(events.into_iter().map(Out::Event));
+        None
     });
     let mut context = Context::from_waker(Waker::noop());
     let (mut codec, mut passed) = (ValueCodec::default(), BytesMut::new());

@@ -10,12 +10,13 @@ use tokio::time::Instant;
 use crate::address::Address;
 use crate::addresses::Addresses;
 use crate::gate::Gate;
+use crate::inbox::Pause;
 use crate::link::{CONNECT_TIMEOUT, Link, Loss};
 use crate::role::{Hearing, Role, demoted};
 use crate::{Error, Event};
 
 /// Where events go, with the name of the node that delivers them.
-pub(super) type Deliver = Arc<dyn Fn(&str, Vec<Event>) + Send + Sync>;
+pub(super) type Deliver = Arc<dyn Fn(&str, Vec<Event>) -> Option<Pause> + Send + Sync>;
 
 /// The name of a node is its host and port.
 pub(super) struct Nodes {
@@ -174,7 +175,10 @@ mod tests {
         let redis = LocalRedis::start().unwrap();
         let heard = Arc::new(Mutex::new(Vec::new()));
         let hearing = heard.clone();
-        let deliver = Arc::new(move |_: &str, events| hearing.lock().unwrap().extend(events));
+        let deliver = Arc::new(move |_: &str, events| {
+            hearing.lock().unwrap().extend(events);
+            None
+        });
         let mut nodes = Nodes::new(Addresses::parse(&redis.url()).unwrap(), deliver);
         let name = nodes.anybody().await.unwrap();
         // This keeps the connection open, as a command would that is on its way.
@@ -185,7 +189,7 @@ mod tests {
             command.arg("a").arg(payload);
             std::iter::once(command)
         };
-        let gate = Arc::new(Gate::open(|_| {}));
+        let gate = Arc::new(Gate::open(|_| None));
         let publisher = Link::connect(nodes.addresses.current(), gate).await.unwrap();
         let last = |heard: &Mutex<Vec<Event>>| heard.lock().unwrap().last().cloned();
         for (payload, given_up) in [("heard", false), ("not heard", true)] {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Pause};
 use crate::{ByteString, Event};
 
 pub(super) struct ShardEvents {
@@ -35,7 +35,7 @@ impl ShardEvents {
         ShardEvents { inbox, moved, state: Mutex::default() }
     }
 
-    pub(super) fn deliver(&self, node: &str, events: Vec<Event>) {
+    pub(super) fn deliver(&self, node: &str, events: Vec<Event>) -> Option<Pause> {
         // Until all is in the inbox, so that nothing comes between; and before the inbox's own
         // lock, as everywhere in this file.
         let mut state = self.lock();
@@ -56,7 +56,7 @@ impl ShardEvents {
             }
             _ => true,
         });
-        self.inbox.push_all(events);
+        self.inbox.push_all(events)
     }
 
     /// Reports the next SUNSUBSCRIBE of these channels to the reader.

@@ -45,7 +45,7 @@ impl ShardPublishing {
         connected: watch::Sender<bool>,
     ) -> Result<ShardPublishing, Error> {
         // Nothing is subscribed to on these connections, so no event ever comes.
-        let nodes = Nodes::new(addresses, Arc::new(|_, _| {}));
+        let nodes = Nodes::new(addresses, Arc::new(|_, _| None));
         let lost_owners = LostOwners::new(connected);
         let mut publishing = ShardPublishing { nodes, owners: HashMap::new(), lost_owners };
         publishing.anybody().await?;

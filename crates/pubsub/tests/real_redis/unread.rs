@@ -1,17 +1,20 @@
 //! A program that does not read its events: the inbox stays bounded, and counts missed messages.
 
+use std::thread;
 use std::time::Duration;
 
 use acceptance::{Test, ask, connection, eventually, redis, tell};
 use futures_util::StreamExt;
 use pubsub::{Event, PubSub};
+use tokio::time::sleep;
 
-use crate::kit::{publish, run};
+use crate::kit::{both, publish, run};
 
 pub(crate) const TESTS: &[Test] = &[
     ("unread::many_outages_become_one", || run(many_outages(false))),
     ("unread::many_outages_of_shard_channels_become_one", || run(many_outages(true))),
     ("unread::what_is_missed_is_counted_through_outages", counted),
+    ("unread::a_reader_whose_turn_comes_late_misses_nothing", || both(late)),
 ];
 
 const CHANNELS: usize = 2000;
@@ -98,4 +101,37 @@ fn counted() {
         let clients: String = ask(&redis, "CLIENT LIST TYPE pubsub");
         assert_eq!(clients.lines().count(), 1);
     });
+}
+
+/// On a busy machine the reader waits for its turn while messages arrive.
+async fn late(sharded: bool) {
+    const BURST: u64 = 20_000;
+    let redis = redis();
+    let url = redis.url();
+    let mut missed = Vec::new();
+    // A machine may well be busier than that.
+    for _ in 0..10 {
+        let builder = PubSub::builder(url.clone()).sharded(sharded);
+        let pubsub = builder.inbox(2000, 1 << 20).connect().await.unwrap();
+        pubsub.subscribe(["a"]).await.unwrap();
+        let mut connection = connection(&redis);
+        let publishing = thread::spawn(move || {
+            let command = if sharded { "SPUBLISH" } else { "PUBLISH" };
+            let mut burst = redis::pipe();
+            for _ in 0..BURST {
+                burst.cmd(command).arg("a").arg(&[b'x'; 200]).ignore();
+            }
+            burst.exec(&mut connection).unwrap();
+        });
+        while pubsub.stats().received < BURST || pubsub.stats().waiting > 0 {
+            sleep(Duration::from_millis(10)).await;
+            while pubsub.get_message(Duration::ZERO).await.is_some() {}
+        }
+        publishing.join().unwrap();
+        missed.push(pubsub.stats().missed);
+        if missed.ends_with(&[0]) {
+            return;
+        }
+    }
+    panic!("each burst lost messages: {missed:?}");
 }

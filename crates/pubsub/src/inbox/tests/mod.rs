@@ -194,3 +194,30 @@ fn stays_small_however_often_the_connection_comes_and_goes() {
     }
     assert_eq!(queue.waiting.len(), 4);
 }
+
+fn push(inbox: &Inbox, payloads: &str) -> Option<Pause> {
+    inbox.push_all(payloads.split_whitespace().map(message))
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_that_are_behind_get_one_pause_to_catch_up() {
+    let inbox = Inbox::new(Bounds { messages: 4, bytes: 1000 });
+    assert!(push(&inbox, "a b").is_none());
+    let mut pause = push(&inbox, "c").unwrap();
+    assert!(push(&inbox, "d").is_none());
+    for _ in 0..3 {
+        inbox.take().unwrap();
+        assert!((&mut pause).now_or_never().is_none());
+    }
+    inbox.take().unwrap();
+    assert!(pause.now_or_never().is_some());
+    assert!(push(&inbox, "e f g").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_short() {
+    let inbox = Inbox::new(Bounds { messages: 1000, bytes: 4 });
+    let start = tokio::time::Instant::now();
+    push(&inbox, "123").unwrap().await;
+    assert!(start.elapsed() < 2 * CATCH_UP);
+}

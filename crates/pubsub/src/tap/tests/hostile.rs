@@ -8,7 +8,7 @@ use crate::frame::MAX_LINE;
 fn refused(bytes: &[u8]) -> String {
     let mut reasons = Vec::new();
     for length in [1, 7, 1000, usize::MAX] {
-        let mut tap = Tap::new(Pieces::cut(bytes, &[length]), |_| ());
+        let mut tap = Tap::new(Pieces::cut(bytes, &[length]), |_| None);
         let error = loop {
             match poll(&mut tap) {
                 Poll::Ready(Err(error)) => break error,

@@ -19,6 +19,7 @@ fn a_large_message_is_copied_once_at_most_and_leaves_no_large_buffer() {
     let events = RefCell::new(Vec::new());
     let mut tap = Tap::new(OneAtATime::new(Pieces::cut(&stream, &[READ])), |batch: Vec<Event>| {
         events.borrow_mut().extend(batch);
+        None
     });
     let (mut copied, mut grown) = (0, 0);
     let mut before = memory(&tap);
@@ -55,7 +56,7 @@ fn a_large_message_is_copied_once_at_most_and_leaves_no_large_buffer() {
 #[test]
 fn what_a_message_says_of_its_length_takes_no_memory() {
     let head = [MESSAGE, b"$1\r\na\r\n$536870912\r\nx"].concat();
-    let mut tap = Tap::new(OneAtATime::new(Pieces::whole(&head)), |_| ());
+    let mut tap = Tap::new(OneAtATime::new(Pieces::whole(&head)), |_| None);
     assert!(poll(&mut tap).is_pending());
     assert!(tap.buffer.capacity() <= 2 * READ);
     // At the end of the stream it was no message.
@@ -80,6 +81,7 @@ fn what_is_kept_keeps_little() {
                     }
                     count += 1;
                 }
+                None
             });
             while !matches!(poll(&mut tap), Poll::Ready(Ok(bytes)) if bytes.is_empty()) {}
             drop(tap);

@@ -1,9 +1,10 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 
 use redis::{PushKind, Value, ValueCodec};
+use tokio::sync::Notify;
 use tokio_util::codec::Decoder;
 
 use super::*;
@@ -89,6 +90,7 @@ fn read(pieces: Pieces<'_>, room: usize) -> (Vec<Out>, Option<io::Error>) {
     let mut tap = Tap::new(pieces, |events: Vec<Event>| {
         values(&mut passed.borrow_mut());
         out.borrow_mut().extend(events.into_iter().map(Out::Event));
+        None
     });
     let mut context = Context::from_waker(Waker::noop());
     let mut memory = vec![0; room];
@@ -178,7 +180,7 @@ fn bulk(mark: char, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Polls until there is something to say.
-fn poll<S: AsyncRead + Unpin, D: FnMut(Vec<Event>) + Unpin>(
+fn poll<S: AsyncRead + Unpin, D: FnMut(Vec<Event>) -> Option<Pause> + Unpin>(
     tap: &mut Tap<S, D>,
 ) -> Poll<io::Result<Vec<u8>>> {
     let mut memory = [0; 8 * 1024];
@@ -196,6 +198,7 @@ fn a_message_does_not_overtake_a_confirmation() {
     let events = RefCell::new(Vec::new());
     let mut tap = Tap::new(Pieces::whole(&stream), |batch: Vec<Event>| {
         events.borrow_mut().push(batch.len());
+        None
     });
     let passed = |polled| match polled {
         Poll::Ready(Ok(bytes)) => String::from_utf8(bytes).unwrap(),
@@ -226,7 +229,10 @@ fn when_nothing_more_has_arrived_it_waits() {
     let stream = message.repeat(5);
     let (wakes, batches) = (Arc::new(Wakes::default()), RefCell::new(Vec::new()));
     let pieces = OneAtATime::new(Pieces::cut(&stream, &[message.len()]));
-    let mut tap = Tap::new(pieces, |batch: Vec<Event>| batches.borrow_mut().push(batch.len()));
+    let mut tap = Tap::new(pieces, |batch: Vec<Event>| {
+        batches.borrow_mut().push(batch.len());
+        None
+    });
     let waker = wakes.clone().into();
     let mut context = Context::from_waker(&waker);
     for turn in 1..=4 {
@@ -245,7 +251,10 @@ fn while_there_is_more_to_read_others_have_their_turn() {
         let stream = piece.repeat(5);
         let (wakes, batches) = (Arc::new(Wakes::default()), RefCell::new(Vec::new()));
         let pieces = Pieces::cut(&stream, &[piece.len()]);
-        let mut tap = Tap::new(pieces, |batch: Vec<Event>| batches.borrow_mut().push(batch.len()));
+        let mut tap = Tap::new(pieces, |batch: Vec<Event>| {
+            batches.borrow_mut().push(batch.len());
+            None
+        });
         let waker = wakes.clone().into();
         let mut context = Context::from_waker(&waker);
         for turn in 1..=4 {
@@ -261,4 +270,22 @@ fn while_there_is_more_to_read_others_have_their_turn() {
             assert_eq!(wakes.0.load(Ordering::Relaxed), turn);
         }
     }
+}
+
+#[test]
+fn it_reads_nothing_before_a_pause_has_ended() {
+    let message = [MESSAGE, b"$1\r\na\r\n$2\r\nhi\r\n"].concat();
+    let stream = message.repeat(3);
+    let (batches, ended) = (Cell::new(0), Arc::new(Notify::new()));
+    let mut tap = Tap::new(Pieces::cut(&stream, &[message.len()]), |_| {
+        batches.update(|count| count + 1);
+        (batches.get() == 2).then(|| Box::pin(ended.clone().notified_owned()) as Pause)
+    });
+    for _ in 0..5 {
+        assert!(poll(&mut tap).is_pending());
+    }
+    assert_eq!(batches.get(), 2);
+    ended.notify_waiters();
+    while poll(&mut tap).is_pending() {}
+    assert_eq!(batches.get(), 3);
 }
