@@ -12,7 +12,7 @@ use crate::report::{Report, factor, grouped, shown};
 
 /// From the start of a process until Redis counts it as subscribed.
 pub(crate) fn start(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
-    let rounds = bench.pick(20, 2);
+    let rounds = bench.pick(60, 2);
     let title = format!("Start until subscribed: median of {rounds}");
     let mut readers = bench.readers(CHANNEL);
     readers.insert(2, bench.readers(PATTERN).swap_remove(1));

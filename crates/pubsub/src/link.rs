@@ -1,6 +1,7 @@
 //! One connection to Redis, from its start to its end. It delivers events, sends commands, and
 //! notices when it is lost; what to do then is decided elsewhere.
 
+use std::panic;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -55,15 +56,19 @@ impl Link {
     /// Connects and logs in, within [`CONNECT_TIMEOUT`]. Events go to `gate`, on the task that
     /// reads from the socket.
     pub(crate) async fn connect(address: &Address, gate: Arc<Gate>) -> Result<Link, Error> {
-        match timeout(CONNECT_TIMEOUT, Link::connect_in_time(address, gate)).await {
-            Ok(result) => result,
+        // A task runs where its connection will be served. From a thread of the caller's, each step
+        // would wait until that thread and the other one have woken up.
+        let connecting = tokio::spawn(Link::connect_in_time(address.clone(), gate));
+        match timeout(CONNECT_TIMEOUT, AbortOnDropHandle::new(connecting)).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => panic::resume_unwind(panic.into_panic()),
             Err(_) => Err(no_answer(address)),
         }
     }
 
-    async fn connect_in_time(address: &Address, gate: Arc<Gate>) -> Result<Link, Error> {
+    async fn connect_in_time(address: Address, gate: Arc<Gate>) -> Result<Link, Error> {
         let arrivals = Arc::new(Arrivals::new());
-        let stream = socket::open(address, arrivals.clone())
+        let stream = socket::open(&address, arrivals.clone())
             .await
             .map_err(|error| Error::opening(&address.shown, &error))?;
         let messages = gate.clone();
@@ -107,7 +112,7 @@ impl Link {
         }));
         let role = Role::ask(&mut connection).await.map_err(connecting)?;
         if role == Role::Sentinel {
-            return Err(Error::Sentinel { address: address.shown.clone() });
+            return Err(Error::Sentinel { address: address.shown });
         }
         Ok(Link(Arc::new(Inner { connection, signs, role, _task })))
     }

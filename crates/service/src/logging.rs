@@ -2,8 +2,10 @@
 //! the service. Lines that find no room are dropped and counted.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
 use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -18,31 +20,24 @@ const LAST_LINES: Duration = Duration::from_millis(200);
 /// Lines that found no room since this was last reported.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-#[derive(Clone)]
-pub(crate) struct Logs(SyncSender<Job>);
+/// The thread, which starts with the first line.
+static WRITER: OnceLock<SyncSender<Job>> = OnceLock::new();
 
 enum Job {
     Line(Vec<u8>),
     Flush(SyncSender<()>),
 }
 
-/// Starts the thread. `RUST_LOG` says how much is logged: a level, or several `target=level` with
-/// commas between them.
-pub(crate) fn start() -> Logs {
-    let (thread, jobs) = sync_channel(LINES);
-    std::thread::spawn(move || write_all(&jobs));
-    let logs = Logs(thread);
-
+/// `RUST_LOG` says how much is logged: a level, or several `target=level` with commas between them.
+pub(crate) fn start() {
     let filter = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
     let filter = filter.and_then(|filter| filter.parse::<Targets>().ok());
     let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     let wants_colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let writer = logs.clone();
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(wants_colour && io::stderr().is_terminal())
-        .with_writer(move || writer.clone());
+        .with_writer(|| Logs);
     tracing_subscriber::registry().with(filter).with(lines).init();
-    logs
 }
 
 fn write_all(jobs: &Receiver<Job>) {
@@ -60,21 +55,26 @@ fn write_all(jobs: &Receiver<Job>) {
     }
 }
 
-impl Logs {
-    /// Waits until all lines are written, but not for ever.
-    pub(crate) fn finish(&self) {
-        let (done, finished) = sync_channel(1);
-        // Sending may have to wait for room, and so may stderr: on another thread, for a while.
-        let thread = self.0.clone();
-        std::thread::spawn(move || thread.send(Job::Flush(done)));
-        let _ = finished.recv_timeout(LAST_LINES);
-    }
+/// Waits until all lines are written, but not for ever.
+pub(crate) fn finish() {
+    let Some(writer) = WRITER.get() else { return };
+    let (done, finished) = sync_channel(1);
+    // Sending may have to wait for room, and so may stderr: on another thread, for a while.
+    thread::spawn(move || writer.send(Job::Flush(done)));
+    let _ = finished.recv_timeout(LAST_LINES);
 }
+
+pub(crate) struct Logs;
 
 impl Write for Logs {
     /// Takes a whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.0.try_send(Job::Line(line.to_owned())).is_err() {
+        let writer = WRITER.get_or_init(|| {
+            let (writer, jobs) = sync_channel(LINES);
+            thread::spawn(move || write_all(&jobs));
+            writer
+        });
+        if writer.try_send(Job::Line(line.to_owned())).is_err() {
             DROPPED.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())

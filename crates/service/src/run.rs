@@ -34,7 +34,7 @@ where
     Service: AsyncFnOnce(Args, &mut Output) -> anyhow::Result<()> + Send + 'static,
 {
     let args = Args::try_parse().unwrap_or_else(|error| without_address::<Args>(error).exit());
-    let logs = logging::start();
+    logging::start();
     let connection = Handle::current();
     let (alive, ended) = oneshot::channel::<Infallible>();
     thread::spawn(move || {
@@ -42,18 +42,18 @@ where
         let mut output = Output::new();
         let result = connection.block_on(async {
             signals::listen()?;
-            tokio::spawn(end_early(logs.clone()));
+            tokio::spawn(end_early());
             service(args, &mut output).await
         });
         let result = result.and(output.flush().map_err(Into::into));
-        end(status(result, logs.clone()), &logs)
+        end(status(result))
     });
     // That thread ends the process, unless it panics.
     let _ = ended.await;
     process::exit(101)
 }
 
-fn status(result: anyhow::Result<()>, mut logs: Logs) -> i32 {
+fn status(result: anyhow::Result<()>) -> i32 {
     match result {
         Ok(()) => 0,
         Err(error) if is_broken_pipe(&error) => 0,
@@ -66,7 +66,7 @@ fn status(result: anyhow::Result<()>, mut logs: Logs) -> i32 {
             let hint = error.downcast_ref().and_then(hint);
             let hint = hint.map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
             // A stderr that is closed leaves the exit status.
-            let _ = logs.write_all(format!("error: {error:#}\n{hint}").as_bytes());
+            let _ = Logs.write_all(format!("error: {error:#}\n{hint}").as_bytes());
             1
         }
     }
@@ -74,7 +74,7 @@ fn status(result: anyhow::Result<()>, mut logs: Logs) -> i32 {
 
 /// Ends the process when the service does not end in time after a signal, and when stdout's reader
 /// has gone.
-async fn end_early(logs: Logs) {
+async fn end_early() {
     let out_of_patience = async {
         signals::wait_for(1).await;
         // A second signal ends the wait.
@@ -87,12 +87,12 @@ async fn end_early(logs: Logs) {
         () = out_of_patience => {}
         () = reader_gone() => {}
     }
-    end(0, &logs)
+    end(0)
 }
 
 /// Ends the process at once: a runtime that is dropped would wait for a name lookup that hangs.
-fn end(status: i32, logs: &Logs) -> ! {
-    logs.finish();
+fn end(status: i32) -> ! {
+    logging::finish();
     process::exit(status)
 }
 
