@@ -9,7 +9,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::Event;
-use crate::inbox::{Bounds, Pause, Queue};
+use crate::inbox::{Bounds, Queue};
+use crate::tap::Pause;
 
 type PassOn = Box<dyn Fn(Vec<Event>) -> Option<Pause> + Send + Sync>;
 

@@ -9,7 +9,6 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,15 +17,12 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::tap::BLOCK;
+use crate::tap::{BLOCK, Pause};
 use crate::{Event, Stats};
 
 /// How long a connection waits for its readers. A Redis that sends 500 MB a second collects 25 MB
 /// meanwhile, and cuts a Pub/Sub client off only at 32 MB.
 const CATCH_UP: Duration = Duration::from_millis(50);
-
-/// Ends when the readers have caught up, or [`CATCH_UP`] after its start.
-pub(crate) type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How much may wait for a reader.
 #[derive(Clone, Copy)]

@@ -20,7 +20,6 @@ use tokio::task::yield_now;
 use tokio_util::io::poll_read_buf;
 
 use crate::frame::{Frame, NOT_REDIS, Reason, string_length};
-use crate::inbox::Pause;
 use crate::{ByteString, Event};
 
 /// How much one read takes, and how large the buffer is without a large message.
@@ -43,6 +42,9 @@ const MESSAGE: &[u8] = b">3\r\n$7\r\nmessage\r\n";
 const PMESSAGE: &[u8] = b">4\r\n$8\r\npmessage\r\n";
 const SMESSAGE: &[u8] = b">3\r\n$8\r\nsmessage\r\n";
 
+/// Nothing is read before it has ended.
+pub(crate) type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// A stream without its messages.
 pub(crate) struct Tap<S, D> {
     stream: S,
@@ -59,7 +61,7 @@ pub(crate) struct Tap<S, D> {
     block: BytesMut,
     /// Whether messages were delivered since the last read.
     delivered: bool,
-    /// To be taken before the next read.
+    /// What the last batch has asked for.
     pause: Option<Pause>,
     broken: Arc<OnceLock<Reason>>,
 }
@@ -70,7 +72,7 @@ where
     D: FnMut(Vec<Event>) -> Option<Pause> + Unpin,
 {
     /// The messages of one read go to `deliver` together. It runs on the task that reads from the
-    /// stream, so it must not block; it can return a pause, and nothing is read before that ends.
+    /// stream, so it must not block; but it can return a pause.
     pub(crate) fn new(stream: S, deliver: D) -> Tap<S, D> {
         Tap {
             stream,

@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use crate::address::Address;
 use crate::addresses::Addresses;
 use crate::gate::Gate;
-use crate::inbox::Pause;
 use crate::link::{CONNECT_TIMEOUT, Link, Loss};
 use crate::role::{Hearing, Role, demoted};
+use crate::tap::Pause;
 use crate::{Error, Event};
 
 /// Where events go, with the name of the node that delivers them.

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::inbox::{Inbox, Pause};
+use crate::inbox::Inbox;
+use crate::tap::Pause;
 use crate::{ByteString, Event};
 
 pub(super) struct ShardEvents {
