@@ -45,7 +45,7 @@ struct Inner {
 
 /// What the redis crate's task lets us know.
 struct Signs {
-    arrivals: Arc<Arrivals>,
+    arrivals: Arrivals,
     confirmations: AtomicU64,
     closed: CancellationToken,
     /// Why the stream of bytes was given up, if it was not Redis that closed it.
@@ -67,7 +67,7 @@ impl Link {
     }
 
     async fn connect_in_time(address: Address, gate: Arc<Gate>) -> Result<Link, Error> {
-        let arrivals = Arc::new(Arrivals::new());
+        let arrivals = Arrivals::new(Instant::now());
         let stream = socket::open(&address, arrivals.clone())
             .await
             .map_err(|error| Error::opening(&address.shown, &error))?;
@@ -190,16 +190,17 @@ impl Link {
         let mut since = Instant::now();
         loop {
             sleep_until(since + length).await;
-            match self.0.signs.arrivals.last() {
-                last if last > since => since = last,
-                last => return last,
+            let last = *self.0.signs.arrivals.borrow();
+            if last <= since {
+                return last;
             }
+            since = last;
         }
     }
 
     async fn heartbeat(&self) -> Loss {
         loop {
-            let alive = self.0.signs.arrivals.last();
+            let alive = *self.0.signs.arrivals.borrow();
             if alive.elapsed() < PING_EVERY {
                 sleep_until(alive + PING_EVERY).await;
                 continue;
@@ -210,7 +211,7 @@ impl Link {
                 Ok(Err(error)) if is_the_end(&error) => std::future::pending().await,
                 // An error is an answer: Redis is there, and this user may not PING. Answer or
                 // not, bytes have arrived: the answer may be behind a message of 500 MB.
-                _ if self.0.signs.arrivals.last() > alive => {}
+                _ if *self.0.signs.arrivals.borrow() > alive => {}
                 _ => {
                     let reason = format!("no answer to PING within {PING_TIMEOUT:?}");
                     return Loss { reason, since: alive };

@@ -1,8 +1,6 @@
 //! Opens the stream of bytes to Redis: TCP, TLS over TCP, or a Unix socket.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -11,6 +9,7 @@ use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_util::io::InspectReader;
@@ -20,16 +19,16 @@ use crate::address::Address;
 /// The kernel asks a silent peer after this time, also while this program is stopped.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
+/// When bytes arrived last: every byte is a sign of life, also of a message that takes a minute.
+pub(crate) type Arrivals = watch::Sender<Instant>;
+
 /// Whatever kind of stream it is.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// Opens a stream to `address`. `arrivals` learns about every byte that arrives.
-pub(crate) async fn open(
-    address: &Address,
-    arrivals: Arc<Arrivals>,
-) -> io::Result<Box<dyn Stream>> {
+pub(crate) async fn open(address: &Address, arrivals: Arrivals) -> io::Result<Box<dyn Stream>> {
     match address.info.addr() {
         ConnectionAddr::Unix(path) => {
             Ok(Box::new(watched(UnixStream::connect(path).await?, arrivals)))
@@ -69,30 +68,9 @@ async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// When bytes arrived last: every byte is a sign of life, also of a message that takes a minute.
-pub(crate) struct Arrivals {
-    start: Instant,
-    /// Milliseconds from `start` to the last byte.
-    last: AtomicU64,
-}
-
-impl Arrivals {
-    pub(crate) fn new() -> Arrivals {
-        Arrivals { start: Instant::now(), last: AtomicU64::new(0) }
-    }
-
-    pub(crate) fn last(&self) -> Instant {
-        self.start + Duration::from_millis(self.last.load(Ordering::Relaxed))
-    }
-
-    fn now(&self) {
-        // A connection does not last as long as u64 has milliseconds.
-        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(now, Ordering::Relaxed);
-    }
-}
-
 /// A stream that tells `arrivals` about everything that is read from it.
-fn watched<S: Stream>(stream: S, arrivals: Arc<Arrivals>) -> impl Stream + use<S> {
-    InspectReader::new(stream, move |_: &[u8]| arrivals.now())
+fn watched<S: Stream>(stream: S, arrivals: Arrivals) -> impl Stream + use<S> {
+    InspectReader::new(stream, move |_: &[u8]| {
+        arrivals.send_replace(Instant::now());
+    })
 }
