@@ -35,21 +35,17 @@ pub(crate) struct Link(Arc<Inner>);
 
 struct Inner {
     connection: MultiplexedConnection,
-    signs: Arc<Signs>,
+    arrivals: Arrivals,
+    confirmations: Arc<AtomicU64>,
+    /// Cancelled when the redis crate's task ends.
+    closed: CancellationToken,
+    /// Why the stream of bytes was given up, if it was not Redis that closed it.
+    broken: Arc<OnceLock<&'static str>>,
     role: Role,
     /// The redis crate's task, which reads and writes. By itself it would first send what is
     /// queued: when a Redis that hung continues, it would get messages that were already reported
     /// as not confirmed.
     _task: AbortOnDropHandle<()>,
-}
-
-/// What the redis crate's task lets us know.
-struct Signs {
-    arrivals: Arrivals,
-    confirmations: AtomicU64,
-    closed: CancellationToken,
-    /// Why the stream of bytes was given up, if it was not Redis that closed it.
-    broken: Arc<OnceLock<&'static str>>,
 }
 
 impl Link {
@@ -75,13 +71,8 @@ impl Link {
         let (read, write) = tokio::io::split(stream);
         let tap = Tap::new(read, move |batch| messages.deliver(batch));
         let broken = tap.broken();
-        let signs = Arc::new(Signs {
-            arrivals,
-            confirmations: AtomicU64::new(0),
-            closed: CancellationToken::new(),
-            broken,
-        });
-        let told = signs.clone();
+        let confirmations = Arc::new(AtomicU64::new(0));
+        let confirmed = confirmations.clone();
         let config = AsyncConnectionConfig::new()
             // The crate's own limits are off: this file and its callers have theirs.
             .set_connection_timeout(None)
@@ -89,7 +80,7 @@ impl Link {
             .set_push_sender(move |push: PushInfo| {
                 match Event::confirmation(push) {
                     Ok(event) => {
-                        told.confirmations.fetch_add(1, Ordering::Relaxed);
+                        confirmed.fetch_add(1, Ordering::Relaxed);
                         gate.deliver(vec![event]);
                     }
                     Err(push) => tracing::debug!(kind = %push.kind, "ignored a push of Redis"),
@@ -97,15 +88,15 @@ impl Link {
                 Ok::<(), std::fmt::Error>(())
             });
         let settings = address.info.redis_settings();
-        let connecting =
-            |error| Error::connecting(&address.shown, &error, signs.broken.get().copied());
+        let connecting = |error| Error::connecting(&address.shown, &error, broken.get().copied());
         let stream = tokio::io::join(tap, write);
         let (mut connection, task) =
             MultiplexedConnection::new_with_config(settings, stream, config)
                 .await
                 .map_err(connecting)?;
         // However the task ends: the crate reports some errors of the socket to nobody.
-        let closes = signs.closed.clone().drop_guard();
+        let closed = CancellationToken::new();
+        let closes = closed.clone().drop_guard();
         let _task = AbortOnDropHandle::new(tokio::spawn(async move {
             let _closes = closes;
             task.await;
@@ -114,7 +105,8 @@ impl Link {
         if role == Role::Sentinel {
             return Err(Error::Sentinel { address: address.shown });
         }
-        Ok(Link(Arc::new(Inner { connection, signs, role, _task })))
+        let inner = Inner { connection, arrivals, confirmations, closed, broken, role, _task };
+        Ok(Link(Arc::new(inner)))
     }
 
     pub(crate) fn role(&self) -> Role {
@@ -129,7 +121,7 @@ impl Link {
         kind: Kind,
         names: &[ByteString],
     ) -> RedisResult<()> {
-        let before = self.0.signs.confirmations.load(Ordering::Relaxed);
+        let before = self.0.confirmations.load(Ordering::Relaxed);
         let mut connection = self.connection();
         let names: Vec<&[u8]> = names.iter().map(|name| &**name).collect();
         match (subscribe, kind) {
@@ -138,7 +130,7 @@ impl Link {
             (false, Kind::Channel) => connection.unsubscribe(names).await?,
             (false, Kind::Pattern) => connection.punsubscribe(names).await?,
         }
-        if self.0.signs.confirmations.load(Ordering::Relaxed) == before {
+        if self.0.confirmations.load(Ordering::Relaxed) == before {
             return Err(confirmed_as_array());
         }
         Ok(())
@@ -169,7 +161,7 @@ impl Link {
     /// network that drops packets, closes nothing: only a PING without an answer shows it.
     pub(crate) async fn lost(&self) -> Loss {
         tokio::select! {
-            () = self.0.signs.closed.cancelled() => self.closed(),
+            () = self.0.closed.cancelled() => self.closed(),
             loss = self.heartbeat() => loss,
         }
     }
@@ -181,7 +173,7 @@ impl Link {
 
     fn closed(&self) -> Loss {
         // The redis crate reports no more than that.
-        let reason = self.0.signs.broken.get().unwrap_or(&"Redis closed the connection");
+        let reason = self.0.broken.get().unwrap_or(&"Redis closed the connection");
         Loss::now((*reason).to_owned())
     }
 
@@ -190,7 +182,7 @@ impl Link {
         let mut since = Instant::now();
         loop {
             sleep_until(since + length).await;
-            let last = *self.0.signs.arrivals.borrow();
+            let last = *self.0.arrivals.borrow();
             if last <= since {
                 return last;
             }
@@ -200,7 +192,7 @@ impl Link {
 
     async fn heartbeat(&self) -> Loss {
         loop {
-            let alive = *self.0.signs.arrivals.borrow();
+            let alive = *self.0.arrivals.borrow();
             if alive.elapsed() < PING_EVERY {
                 sleep_until(alive + PING_EVERY).await;
                 continue;
@@ -211,7 +203,7 @@ impl Link {
                 Ok(Err(error)) if is_the_end(&error) => std::future::pending().await,
                 // An error is an answer: Redis is there, and this user may not PING. Answer or
                 // not, bytes have arrived: the answer may be behind a message of 500 MB.
-                _ if *self.0.signs.arrivals.borrow() > alive => {}
+                _ if *self.0.arrivals.borrow() > alive => {}
                 _ => {
                     let reason = format!("no answer to PING within {PING_TIMEOUT:?}");
                     return Loss { reason, since: alive };
