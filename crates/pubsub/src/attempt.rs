@@ -17,37 +17,30 @@ use crate::{ByteString, Error};
 
 pub(crate) type Name = (Kind, ByteString);
 
-/// A new connection that is subscribed to everything, and the names that Redis refused.
-pub(crate) struct Reconnected {
-    pub(crate) link: Link,
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) refused: Vec<(Name, String)>,
-}
-
 pub(crate) async fn connect(
     address: Address,
     inbox: Arc<Inbox>,
     bounds: Bounds,
     deaf_too: bool,
-) -> Result<(Link, Arc<Gate>), Error> {
-    let gate = Arc::new(Gate::holding(bounds, move |events| inbox.push_all(events)));
+) -> Result<Link, Error> {
+    let gate = Gate::holding(bounds, move |events| inbox.push_all(events));
     let deadline = Instant::now() + CONNECT_TIMEOUT;
-    let link = Link::connect(&address, gate.clone()).await?;
+    let link = Link::connect(&address, gate).await?;
     if !deaf_too {
         Hearing::of(&link).check(&address, deadline).await?;
     }
-    Ok((link, gate))
+    Ok(link)
 }
 
 /// One attempt. Subscribing is part of it: a connection that can't subscribe any more would stay
-/// silent for ever.
+/// silent for ever. Returns the names that Redis refused, and why.
 pub(crate) async fn connect_and_subscribe(
     address: Address,
     inbox: Arc<Inbox>,
     bounds: Bounds,
     wanted: &BTreeSet<Name>,
-) -> Result<Reconnected, Error> {
-    let (link, gate) = connect(address.clone(), inbox, bounds, false).await?;
+) -> Result<(Link, Vec<(Name, String)>), Error> {
+    let link = connect(address.clone(), inbox, bounds, false).await?;
     let answers = ask_for_each(&link, subscribing(wanted)).await.map_err(|loss| {
         Error::Unreachable { address: address.shown.clone(), reason: loss.reason }
     })?;
@@ -65,7 +58,7 @@ pub(crate) async fn connect_and_subscribe(
             }
         }
     }
-    Ok(Reconnected { link, gate, refused })
+    Ok((link, refused))
 }
 
 /// The commands that subscribe to these.

@@ -35,6 +35,7 @@ pub(crate) struct Link(Arc<Inner>);
 
 struct Inner {
     connection: MultiplexedConnection,
+    gate: Arc<Gate>,
     arrivals: Arrivals,
     confirmations: Arc<AtomicU64>,
     /// Cancelled when the redis crate's task ends.
@@ -51,7 +52,7 @@ struct Inner {
 impl Link {
     /// Connects and logs in, within [`CONNECT_TIMEOUT`]. Events go to `gate`, on the task that
     /// reads from the socket.
-    pub(crate) async fn connect(address: &Address, gate: Arc<Gate>) -> Result<Link, Error> {
+    pub(crate) async fn connect(address: &Address, gate: Gate) -> Result<Link, Error> {
         // A task runs where its connection will be served. From a thread of the caller's, each step
         // would wait until that thread and the other one have woken up.
         let connecting = tokio::spawn(Link::connect_in_time(address.clone(), gate));
@@ -62,14 +63,15 @@ impl Link {
         }
     }
 
-    async fn connect_in_time(address: Address, gate: Arc<Gate>) -> Result<Link, Error> {
+    async fn connect_in_time(address: Address, gate: Gate) -> Result<Link, Error> {
+        let gate = Arc::new(gate);
         let arrivals = Arrivals::new(Instant::now());
         let stream = socket::open(&address, arrivals.clone())
             .await
             .map_err(|error| Error::opening(&address.shown, &error))?;
-        let messages = gate.clone();
+        let (for_messages, for_confirmations) = (gate.clone(), gate.clone());
         let (read, write) = tokio::io::split(stream);
-        let tap = Tap::new(read, move |batch| messages.deliver(batch));
+        let tap = Tap::new(read, move |batch| for_messages.deliver(batch));
         let broken = tap.broken();
         let confirmations = Arc::new(AtomicU64::new(0));
         let confirmed = confirmations.clone();
@@ -81,7 +83,7 @@ impl Link {
                 match Event::confirmation(push) {
                     Ok(event) => {
                         confirmed.fetch_add(1, Ordering::Relaxed);
-                        gate.deliver(vec![event]);
+                        for_confirmations.deliver(vec![event]);
                     }
                     Err(push) => tracing::debug!(kind = %push.kind, "ignored a push of Redis"),
                 }
@@ -105,8 +107,13 @@ impl Link {
         if role == Role::Sentinel {
             return Err(Error::Sentinel { address: address.shown });
         }
-        let inner = Inner { connection, arrivals, confirmations, closed, broken, role, _task };
+        let inner =
+            Inner { connection, gate, arrivals, confirmations, closed, broken, role, _task };
         Ok(Link(Arc::new(inner)))
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0.gate
     }
 
     pub(crate) fn role(&self) -> Role {

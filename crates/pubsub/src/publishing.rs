@@ -158,7 +158,7 @@ impl Publishing {
 
 async fn connect(address: Address) -> Result<Link, Error> {
     // Nothing is subscribed to on this connection, so no event ever comes.
-    let link = Link::connect(&address, Gate::open(|_| None).into()).await?;
+    let link = Link::connect(&address, Gate::open(|_| None)).await?;
     match link.role() {
         Role::Replica => Err(Error::Replica { address: address.shown }),
         _ => Ok(link),

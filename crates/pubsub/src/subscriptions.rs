@@ -11,9 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::addresses::Addresses;
 use crate::answer::{Answer, ask_for_each};
-use crate::attempt::{Name, Reconnected, connect, connect_and_subscribe, subscribing};
+use crate::attempt::{Name, connect, connect_and_subscribe, subscribing};
 use crate::error::{is_the_end, said};
-use crate::gate::Gate;
 use crate::inbox::{Bounds, Inbox};
 use crate::kind::{Kind, quoted};
 use crate::link::{Link, Loss};
@@ -45,7 +44,6 @@ pub(crate) struct Subscriptions {
     bounds: Bounds,
     /// `None` in an outage.
     link: Option<Link>,
-    gate: Arc<Gate>,
     /// Whether the reader knows that the connection is lost.
     reported: bool,
     /// What a new connection subscribes to.
@@ -71,20 +69,19 @@ impl Subscriptions {
             let inbox = inbox.clone();
             move |address| connect(address, inbox.clone(), bounds, deaf_too)
         };
-        let (link, gate) = match addresses.try_each(attempt(false)).await {
+        let link = match addresses.try_each(attempt(false)).await {
             Err(error) if error.is_deaf() => {
                 tracing::warn!("{error}; there is no other");
                 addresses.try_each(attempt(true)).await?
             }
             result => result?,
         };
-        gate.open_with(|_| {});
+        link.gate().open_with(|_| {});
         Ok(Subscriptions {
             addresses,
             inbox,
             bounds,
             link: Some(link),
-            gate,
             reported: false,
             wanted: BTreeSet::new(),
             refused: BTreeMap::new(),
@@ -100,8 +97,10 @@ impl Subscriptions {
             () = closing.cancelled() => {}
             () = self.stay_subscribed() => {}
         }
-        self.say_goodbye().await;
-        self.gate.shut();
+        if let Some(link) = &self.link {
+            self.say_goodbye(link).await;
+            link.gate().shut();
+        }
     }
 
     async fn stay_subscribed(&mut self) {
@@ -115,16 +114,16 @@ impl Subscriptions {
                         Ok(()) => return,
                     },
                 };
-                self.disconnected(loss);
+                self.disconnected(&link, loss);
             }
             self.reconnect().await;
         }
     }
 
-    fn disconnected(&mut self, loss: Loss) {
+    fn disconnected(&mut self, link: &Link, loss: Loss) {
         // A Redis that only hung may continue and deliver what it still holds for this
         // connection. The new one will be subscribed too: each message once.
-        self.gate.shut();
+        link.gate().shut();
         self.link = None;
         self.refused.clear();
         // Without subscriptions, nothing can be missed. A subscribe that was sent may have
@@ -196,9 +195,9 @@ impl Subscriptions {
                     // Unsubscribed from while it was subscribed to: the next attempt leaves it out.
                     delay = Duration::ZERO;
                 }
-                Ok(reconnected) => {
+                Ok((link, refused)) => {
                     self.addresses = addresses;
-                    self.reconnected(reconnected);
+                    self.reconnected(link, refused);
                     return;
                 }
                 Err(error) => {
@@ -209,10 +208,10 @@ impl Subscriptions {
         }
     }
 
-    fn reconnected(&mut self, Reconnected { link, gate, refused }: Reconnected) {
+    fn reconnected(&mut self, link: Link, refused: Vec<(Name, String)>) {
         let (gap, attempts) = self.outages.end(&self.addresses.current().shown);
         let refused = self.newly_refused(refused);
-        gate.open_with(|mut held| {
+        link.gate().open_with(|mut held| {
             self.inbox.change(|queue| {
                 if self.reported {
                     let repeated = held.confirmations.into_iter().chain(refused).collect();
@@ -223,7 +222,7 @@ impl Subscriptions {
                 }
             });
         });
-        (self.link, self.gate) = (Some(link), gate);
+        self.link = Some(link);
     }
 
     /// Does what can be done without a connection, for as long as it is awaited. An unsubscribe
@@ -296,8 +295,7 @@ impl Subscriptions {
 
     /// Unsubscribes by name: without names Redis would confirm as many as it still knows of. In one
     /// command for each kind: there is no time for many round trips.
-    async fn say_goodbye(&self) {
-        let Some(link) = &self.link else { return };
+    async fn say_goodbye(&self, link: &Link) {
         let goodbye = async {
             for kind in [Kind::Channel, Kind::Pattern] {
                 let is_there = |name: &&Name| name.0 == kind && !self.refused.contains_key(*name);

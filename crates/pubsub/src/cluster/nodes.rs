@@ -32,7 +32,6 @@ pub(super) struct Nodes {
 struct Node {
     address: Address,
     link: Link,
-    gate: Arc<Gate>,
     replica: bool,
     watcher: AbortHandle,
 }
@@ -58,9 +57,9 @@ impl Nodes {
             return Ok(name);
         }
         let (from, deliver) = (name.clone(), self.deliver.clone());
-        let gate = Arc::new(Gate::open(move |events| deliver(&from, events)));
+        let gate = Gate::open(move |events| deliver(&from, events));
         let deadline = Instant::now() + CONNECT_TIMEOUT;
-        let link = Link::connect(address, gate.clone()).await?;
+        let link = Link::connect(address, gate).await?;
         if !self.deaf_too {
             Hearing::of(&link).check(address, deadline).await?;
         }
@@ -76,7 +75,7 @@ impl Nodes {
                 (name, loss)
             }
         });
-        let node = Node { address: address.clone(), link, gate, replica, watcher };
+        let node = Node { address: address.clone(), link, replica, watcher };
         self.links.insert(name.clone(), node);
         Ok(name)
     }
@@ -138,7 +137,7 @@ impl Nodes {
     /// Closes the link to a node. Nothing is delivered from it any more.
     pub(super) fn give_up(&mut self, name: &str) {
         if let Some(node) = self.links.remove(name) {
-            node.gate.shut();
+            node.link.gate().shut();
             node.watcher.abort();
         }
     }
@@ -189,7 +188,7 @@ mod tests {
             command.arg("a").arg(payload);
             std::iter::once(command)
         };
-        let gate = Arc::new(Gate::open(|_| None));
+        let gate = Gate::open(|_| None);
         let publisher = Link::connect(nodes.addresses.current(), gate).await.unwrap();
         let last = |heard: &Mutex<Vec<Event>>| heard.lock().unwrap().last().cloned();
         for (payload, given_up) in [("heard", false), ("not heard", true)] {
