@@ -3,17 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use crate::address::Address;
 use crate::answer::{Answer, ask_for_each};
 use crate::error::said;
 use crate::gate::Gate;
 use crate::inbox::{Bounds, Inbox};
 use crate::kind::{Kind, quoted};
-use crate::link::{CONNECT_TIMEOUT, Link};
-use crate::role::Hearing;
-use crate::{ByteString, Error};
+use crate::link::Link;
+use crate::{ByteString, Error, role};
 
 pub(crate) type Name = (Kind, ByteString);
 
@@ -24,12 +21,7 @@ pub(crate) async fn connect(
     deaf_too: bool,
 ) -> Result<Link, Error> {
     let gate = Gate::holding(bounds, move |events| inbox.push_all(events));
-    let deadline = Instant::now() + CONNECT_TIMEOUT;
-    let link = Link::connect(&address, gate).await?;
-    if !deaf_too {
-        Hearing::of(&link).check(&address, deadline).await?;
-    }
-    Ok(link)
+    role::connect(&address, gate, deaf_too).await
 }
 
 /// One attempt. Subscribing is part of it: a connection that can't subscribe any more would stay

@@ -6,7 +6,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::Error;
 use crate::address::Address;
-use crate::link::{Link, Loss, PING_EVERY, no_answer};
+use crate::gate::Gate;
+use crate::link::{CONNECT_TIMEOUT, Link, Loss, PING_EVERY, no_answer};
 
 /// What a server says of itself when a connection is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,20 @@ pub(crate) async fn demoted(link: &Link) -> Loss {
     }
 }
 
+/// Connects to a server. Fails if it is deaf, or does not say so in time, unless `deaf_too`.
+pub(crate) async fn connect(address: &Address, gate: Gate, deaf_too: bool) -> Result<Link, Error> {
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let link = Link::connect(address, gate).await?;
+    if deaf_too {
+        return Ok(link);
+    }
+    match timeout_at(deadline, Hearing::of(&link).deafness(Some(link.role()))).await {
+        Ok(None) => Ok(link),
+        Ok(Some(reason)) => Err(Error::Deaf { address: address.shown.clone(), reason }),
+        Err(_) => Err(no_answer(address)),
+    }
+}
+
 /// Finds out whether a server is deaf: it answers PING, but gets no messages from the others.
 ///
 /// This can't be known of a primary that was cut off outside a cluster, of a primary that hangs
@@ -93,16 +108,6 @@ impl Hearing {
                 Some(_) => deaf_before = true,
                 None => (heard_at, deaf_before) = (Instant::now(), false),
             }
-        }
-    }
-
-    /// Fails if the server is deaf, or has not said so by the `deadline`.
-    pub(crate) async fn check(mut self, address: &Address, deadline: Instant) -> Result<(), Error> {
-        let role = Some(self.link.role());
-        match timeout_at(deadline, self.deafness(role)).await {
-            Ok(None) => Ok(()),
-            Ok(Some(reason)) => Err(Error::Deaf { address: address.shown.clone(), reason }),
-            Err(_) => Err(no_answer(address)),
         }
     }
 

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use redis::RedisError;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::Instant;
 
 use crate::address::Address;
 use crate::addresses::Addresses;
 use crate::gate::Gate;
-use crate::link::{CONNECT_TIMEOUT, Link, Loss};
-use crate::role::{Hearing, Role, demoted};
+use crate::link::{Link, Loss};
+use crate::role::{self, Hearing, Role, demoted};
 use crate::tap::Pause;
 use crate::{Error, Event};
 
@@ -58,11 +57,7 @@ impl Nodes {
         }
         let (from, deliver) = (name.clone(), self.deliver.clone());
         let gate = Gate::open(move |events| deliver(&from, events));
-        let deadline = Instant::now() + CONNECT_TIMEOUT;
-        let link = Link::connect(address, gate).await?;
-        if !self.deaf_too {
-            Hearing::of(&link).check(address, deadline).await?;
-        }
+        let link = role::connect(address, gate, self.deaf_too).await?;
         let replica = link.role().is_replica();
         let watcher = self.watching.spawn({
             let (name, link) = (name.clone(), link.clone());
