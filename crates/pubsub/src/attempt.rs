@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::answer::{Answer, ask_for_each};
 use crate::error::said;
 use crate::gate::Gate;
-use crate::inbox::{Bounds, Inbox};
+use crate::inbox::Inbox;
 use crate::kind::{Kind, quoted};
 use crate::link::Link;
 use crate::{ByteString, Error, role};
@@ -16,11 +16,11 @@ pub(crate) type Name = (Kind, ByteString);
 
 pub(crate) async fn connect(
     address: Address,
-    inbox: Arc<Inbox>,
-    bounds: Bounds,
+    inbox: &Arc<Inbox>,
     deaf_too: bool,
 ) -> Result<Link, Error> {
-    let gate = Gate::holding(bounds, move |events| inbox.push_all(events));
+    let to = inbox.clone();
+    let gate = Gate::holding(inbox.bounds, move |events| to.push_all(events));
     role::connect(&address, gate, deaf_too).await
 }
 
@@ -28,11 +28,10 @@ pub(crate) async fn connect(
 /// silent for ever. Returns the names that Redis refused, and why.
 pub(crate) async fn connect_and_subscribe(
     address: Address,
-    inbox: Arc<Inbox>,
-    bounds: Bounds,
+    inbox: &Arc<Inbox>,
     wanted: &BTreeSet<Name>,
 ) -> Result<(Link, Vec<(Name, String)>), Error> {
-    let link = connect(address.clone(), inbox, bounds, false).await?;
+    let link = connect(address.clone(), inbox, false).await?;
     let answers = ask_for_each(&link, subscribing(wanted)).await.map_err(|loss| {
         Error::Unreachable { address: address.shown.clone(), reason: loss.reason }
     })?;

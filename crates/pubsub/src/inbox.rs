@@ -171,6 +171,7 @@ impl Queue {
 
 /// A [`Queue`] between the connection, which pushes, and any number of readers, who wait.
 pub(crate) struct Inbox {
+    pub(crate) bounds: Bounds,
     queue: Mutex<Queue>,
     changed: Notify,
     /// Ends a pause.
@@ -182,7 +183,7 @@ pub(crate) struct Inbox {
 impl Inbox {
     pub(crate) fn new(bounds: Bounds) -> Inbox {
         let (changed, caught_up, ended) = Default::default();
-        Inbox { queue: Mutex::new(Queue::new(bounds)), changed, caught_up, ended }
+        Inbox { bounds, queue: Mutex::new(Queue::new(bounds)), changed, caught_up, ended }
     }
 
     /// Adds events in the order in which they came. Beyond half of a bound it returns a pause, to

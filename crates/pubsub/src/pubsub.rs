@@ -104,7 +104,7 @@ impl PubSubBuilder {
             let task = ShardSubscriptions::connect(addresses, inbox.clone(), asked).await?;
             Task::spawn(ended, |closing| task.run(closing))
         } else {
-            let task = Subscriptions::connect(addresses, inbox.clone(), self.bounds, asked).await?;
+            let task = Subscriptions::connect(addresses, inbox.clone(), asked).await?;
             Task::spawn(ended, |closing| task.run(closing))
         };
         Ok(PubSub(Arc::new(Client { inbox, commands, task, sharded: self.sharded })))

@@ -13,7 +13,7 @@ use crate::addresses::Addresses;
 use crate::answer::{Answer, ask_for_each};
 use crate::attempt::{Name, connect, connect_and_subscribe, subscribing};
 use crate::error::{is_the_end, said};
-use crate::inbox::{Bounds, Inbox};
+use crate::inbox::Inbox;
 use crate::kind::{Kind, quoted};
 use crate::link::{Link, Loss};
 use crate::outage::{Backoff, LONGEST_DELAY, Outages};
@@ -41,7 +41,6 @@ impl Command {
 pub(crate) struct Subscriptions {
     addresses: Addresses,
     inbox: Arc<Inbox>,
-    bounds: Bounds,
     /// `None` in an outage.
     link: Option<Link>,
     /// Whether the reader knows that the connection is lost.
@@ -62,17 +61,12 @@ impl Subscriptions {
     pub(crate) async fn connect(
         mut addresses: Addresses,
         inbox: Arc<Inbox>,
-        bounds: Bounds,
         commands: mpsc::Receiver<Command>,
     ) -> Result<Subscriptions, Error> {
-        let attempt = |deaf_too| {
-            let inbox = inbox.clone();
-            move |address| connect(address, inbox.clone(), bounds, deaf_too)
-        };
-        let link = match addresses.try_each(attempt(false)).await {
+        let link = match addresses.try_each(|address| connect(address, &inbox, false)).await {
             Err(error) if error.is_deaf() => {
                 tracing::warn!("{error}; there is no other");
-                addresses.try_each(attempt(true)).await?
+                addresses.try_each(|address| connect(address, &inbox, true)).await?
             }
             result => result?,
         };
@@ -80,7 +74,6 @@ impl Subscriptions {
         Ok(Subscriptions {
             addresses,
             inbox,
-            bounds,
             link: Some(link),
             reported: false,
             wanted: BTreeSet::new(),
@@ -183,9 +176,9 @@ impl Subscriptions {
                 () = self.unsubscribe_without_connection() => {}
             }
             let (wanted, mut addresses) = (self.wanted.clone(), self.addresses.clone());
-            let (inbox, bounds) = (self.inbox.clone(), self.bounds);
-            let attempt = addresses
-                .try_each(|address| connect_and_subscribe(address, inbox.clone(), bounds, &wanted));
+            let inbox = self.inbox.clone();
+            let attempt =
+                addresses.try_each(|address| connect_and_subscribe(address, &inbox, &wanted));
             let result = tokio::select! {
                 result = attempt => result,
                 () = self.unsubscribe_without_connection() => continue,
