@@ -123,32 +123,25 @@ impl Error {
         if let Some(reason) = broken {
             return Error::NotResp3 { address, reason: reason.to_owned() };
         }
-        match error.kind() {
+        let reason = match error.kind() {
             ErrorKind::Io if error.is_connection_dropped() => {
-                Error::Unreachable { address, reason: CLOSED_AT_ONCE.to_owned() }
+                return Error::Unreachable { address, reason: CLOSED_AT_ONCE.to_owned() };
             }
-            ErrorKind::Io => Error::opening(&address, &io::Error::other(error.to_string())),
+            ErrorKind::Io => return Error::opening(&address, &io::Error::other(error.to_string())),
             // The parser's own words take several lines, and are about bytes.
-            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
-                Error::NotResp3 { address, reason: "its answer is none of Redis".to_owned() }
-            }
-            _ if is_unknown_command(error) => {
-                Error::NotResp3 { address, reason: "it does not know HELLO".to_owned() }
-            }
-            _ if error.code() == Some("NOPROTO") => {
-                Error::NotResp3 { address, reason: NO_PROTO.to_owned() }
-            }
-            _ => Error::Refused { address, reason: said(error) },
-        }
+            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => "its answer is none of Redis",
+            _ if is_unknown_command(error) => "it does not know HELLO",
+            // The server's own sentence differs from one to the other.
+            _ if error.code() == Some("NOPROTO") => "it answers NOPROTO to HELLO 3",
+            _ => return Error::Refused { address, reason: said(error) },
+        };
+        Error::NotResp3 { address, reason: reason.to_owned() }
     }
 }
 
 /// How the system calls that (end of file, broken pipe, reset by peer) depends on who was faster,
 /// and would make several errors of one.
 const CLOSED_AT_ONCE: &str = "it closed the connection at once";
-
-/// The server's own sentence about NOPROTO differs from one to the other.
-const NO_PROTO: &str = "it answers NOPROTO to HELLO 3";
 
 fn is_closed(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
