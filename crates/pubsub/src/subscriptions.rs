@@ -86,10 +86,7 @@ impl Subscriptions {
     }
 
     pub(crate) async fn run(mut self, closing: CancellationToken) {
-        tokio::select! {
-            () = closing.cancelled() => {}
-            () = self.stay_subscribed() => {}
-        }
+        closing.run_until_cancelled(self.stay_subscribed()).await;
         if let Some(link) = &self.link {
             self.say_goodbye(link).await;
             link.gate().shut();

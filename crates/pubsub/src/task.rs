@@ -44,9 +44,8 @@ impl Task {
     pub(crate) fn close_when(&self, signal: impl Future<Output = ()> + Send + 'static) {
         let (closing, ended) = (self.closing.clone(), self.ended.clone());
         tokio::spawn(async move {
-            tokio::select! {
-                () = signal => closing.cancel(),
-                () = ended.cancelled() => {}
+            if ended.run_until_cancelled(signal).await.is_some() {
+                closing.cancel();
             }
         });
     }

@@ -96,10 +96,7 @@ impl ShardSubscriptions {
     }
 
     pub(crate) async fn run(mut self, closing: CancellationToken) {
-        tokio::select! {
-            () = closing.cancelled() => {}
-            () = self.stay_subscribed() => {}
-        }
+        closing.run_until_cancelled(self.stay_subscribed()).await;
         self.say_goodbye().await;
     }
 
