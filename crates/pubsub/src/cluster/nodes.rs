@@ -10,7 +10,7 @@ use crate::address::Address;
 use crate::addresses::Addresses;
 use crate::gate::Gate;
 use crate::link::{Link, Loss};
-use crate::role::{self, Hearing, Role, demoted};
+use crate::role::{self, Hearing, demoted};
 use crate::tap::Pause;
 use crate::{Error, Event};
 
@@ -111,11 +111,6 @@ impl Nodes {
         if let Some(node) = self.links.get_mut(name) {
             node.replica = false;
         }
-    }
-
-    /// The role of the node when the link was made.
-    pub(super) fn role(&self, name: &str) -> Option<Role> {
-        self.links.get(name).map(|node| node.link.role())
     }
 
     /// The address in the answer of node `name`, if it is MOVED.

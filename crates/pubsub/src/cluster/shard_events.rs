@@ -14,7 +14,7 @@ use crate::tap::Pause;
 use crate::{ByteString, Event};
 
 pub(super) struct ShardEvents {
-    inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<Inbox>,
     /// Channels that a node has unsubscribed without being asked, with that node's name.
     moved: UnboundedSender<(String, ByteString)>,
     state: Mutex<State>,
@@ -92,10 +92,6 @@ impl ShardEvents {
             .map(|(channel, count)| Event::Subscribe { channel, count });
         let repeated = confirmed.chain(refused).collect();
         self.inbox.change(|queue| queue.reconnected(gap, attempts, repeated));
-    }
-
-    pub(super) fn refused(&self, refused: Vec<Event>) {
-        self.inbox.push_all(refused);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

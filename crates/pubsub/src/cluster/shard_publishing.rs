@@ -124,7 +124,7 @@ impl ShardPublishing {
 
     async fn anybody(&mut self) -> Result<String, Error> {
         let node = self.nodes.anybody().await?;
-        match self.nodes.role(&node) {
+        match self.nodes.link(&node).map(|link| link.role()) {
             Some(Role::Replica) => Err(Error::Replica { address: node }),
             _ => Ok(node),
         }

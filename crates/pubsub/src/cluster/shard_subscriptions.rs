@@ -253,7 +253,7 @@ impl ShardSubscriptions {
         // If a node can't be asked, the next time will show whether it is lost.
         let _ = self.place(refused).await;
         let new = self.take_refusals();
-        self.events.refused(new);
+        self.events.inbox.push_all(new);
         self.look_for_primaries().await;
     }
 
