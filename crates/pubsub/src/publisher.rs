@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::addresses::Addresses;
 use crate::cluster::ShardPublishing;
-use crate::publishing::{Batch, Message, Publishing, not_confirmed};
+use crate::publishing::{Batch, Message, Publishing, not_confirmed, publish_until};
 use crate::task::Task;
 use crate::{ByteString, Error};
 
@@ -66,10 +66,12 @@ impl PublisherBuilder {
         let ended = CancellationToken::new();
         let (command, task) = if self.sharded {
             let publishing = ShardPublishing::connect(addresses, is_connected).await?;
-            ("SPUBLISH", Task::spawn(ended, |closing| publishing.run(queued, closing)))
+            let run = |closing| publish_until(closing, queued, |queue| publishing.run(queue));
+            ("SPUBLISH", Task::spawn(ended, run))
         } else {
             let publishing = Publishing::connect(addresses, is_connected).await?;
-            ("PUBLISH", Task::spawn(ended, |closing| publishing.run(queued, closing)))
+            let run = |closing| publish_until(closing, queued, |queue| publishing.run(queue));
+            ("PUBLISH", Task::spawn(ended, run))
         };
         Ok(Publisher { command, queue, connected, task })
     }

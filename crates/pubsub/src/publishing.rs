@@ -123,11 +123,7 @@ impl Publishing {
         Ok(Publishing { addresses, link, connected })
     }
 
-    pub(crate) async fn run(self, batches: UnboundedReceiver<Batch>, closing: CancellationToken) {
-        publish_until(closing, batches, |queue| self.publish(queue)).await;
-    }
-
-    async fn publish(self, mut queue: Queue) {
+    pub(crate) async fn run(self, mut queue: Queue) {
         let Publishing { mut addresses, mut link, connected } = self;
         let mut outages = Outages::new(LONGEST_DELAY);
         let mut sent = VecDeque::new();

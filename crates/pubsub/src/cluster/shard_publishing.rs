@@ -6,9 +6,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use redis::{RedisResult, RetryMethod};
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use super::lost_owners::LostOwners;
 use super::nodes::Nodes;
@@ -16,7 +14,7 @@ use super::{IN_CIRCLES, MAX_REDIRECTIONS, NEEDS_REDIS_7};
 use crate::address::Address;
 use crate::addresses::Addresses;
 use crate::error::{is_unknown_command, said};
-use crate::publishing::{Batch, Message, Queue, answer, not_confirmed, publish_until, take_apart};
+use crate::publishing::{Message, Queue, answer, not_confirmed, take_apart};
 use crate::role::Role;
 use crate::{ByteString, Error};
 
@@ -52,11 +50,7 @@ impl ShardPublishing {
         Ok(publishing)
     }
 
-    pub(crate) async fn run(self, batches: UnboundedReceiver<Batch>, closing: CancellationToken) {
-        publish_until(closing, batches, |queue| self.publish_queued(queue)).await;
-    }
-
-    async fn publish_queued(mut self, mut queue: Queue) {
+    pub(crate) async fn run(mut self, mut queue: Queue) {
         loop {
             tokio::select! {
                 (node, loss) = self.nodes.lost() => {
