@@ -86,9 +86,8 @@ impl Outages {
     /// An attempt has failed. Logged once for each reason in an outage, not at each attempt.
     pub(crate) fn failed(&mut self, error: &impl ToString) {
         let error = error.to_string();
-        if !self.silent && !self.reported.contains(&error) {
+        if !self.silent && self.reported.insert(error.clone()) {
             tracing::warn!("cannot connect again yet: {error}");
-            self.reported.insert(error);
         }
     }
 

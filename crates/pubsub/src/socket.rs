@@ -29,22 +29,18 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// Opens a stream to `address`. `arrivals` learns about every byte that arrives.
 pub(crate) async fn open(address: &Address, arrivals: Arrivals) -> io::Result<Box<dyn Stream>> {
-    match address.info.addr() {
-        ConnectionAddr::Unix(path) => {
-            Ok(Box::new(watched(UnixStream::connect(path).await?, arrivals)))
-        }
-        ConnectionAddr::Tcp(host, port) => {
-            Ok(Box::new(watched(connect(host, *port).await?, arrivals)))
-        }
+    Ok(match address.info.addr() {
+        ConnectionAddr::Unix(path) => Box::new(watched(UnixStream::connect(path).await?, arrivals)),
+        ConnectionAddr::Tcp(host, port) => Box::new(watched(connect(host, *port).await?, arrivals)),
         ConnectionAddr::TcpTls { host, port, .. } => {
             let config = address.tls.clone().ok_or(io::ErrorKind::Unsupported)?;
             let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
             // Below TLS: a record arrives byte by byte, too, and counts only when it is whole.
             let stream = watched(connect(host, *port).await?, arrivals);
-            Ok(Box::new(TlsConnector::from(config).connect(name, stream).await?))
+            Box::new(TlsConnector::from(config).connect(name, stream).await?)
         }
-        _ => Err(io::ErrorKind::Unsupported.into()),
-    }
+        _ => return Err(io::ErrorKind::Unsupported.into()),
+    })
 }
 
 /// Tries all addresses that the name has at the same time, as the redis crate does: `localhost`
