@@ -20,7 +20,7 @@ pub(crate) async fn connect(
     deaf_too: bool,
 ) -> Result<Link, Error> {
     let to = inbox.clone();
-    let gate = Gate::holding(inbox.bounds, move |events| to.push_all(events));
+    let gate = Gate::holding(inbox.bounds, Box::new(move |events| to.push_all(events)));
     role::connect(&address, gate, deaf_too).await
 }
 

@@ -12,7 +12,7 @@ use crate::Event;
 use crate::inbox::{Bounds, Queue};
 use crate::tap::Pause;
 
-type PassOn = Box<dyn Fn(Vec<Event>) -> Option<Pause> + Send + Sync>;
+pub(crate) type PassOn = Box<dyn Fn(Vec<Event>) -> Option<Pause> + Send + Sync>;
 
 pub(crate) struct Gate {
     pass_on: PassOn,
@@ -33,18 +33,13 @@ pub(crate) struct Held {
 }
 
 impl Gate {
-    pub(crate) fn holding(
-        bounds: Bounds,
-        pass_on: impl Fn(Vec<Event>) -> Option<Pause> + Send + Sync + 'static,
-    ) -> Gate {
+    pub(crate) fn holding(bounds: Bounds, pass_on: PassOn) -> Gate {
         let held = Held { confirmations: Vec::new(), messages: Queue::new(bounds) };
-        Gate { pass_on: Box::new(pass_on), state: Mutex::new(State::Holding(held)) }
+        Gate { pass_on, state: Mutex::new(State::Holding(held)) }
     }
 
-    pub(crate) fn open(
-        pass_on: impl Fn(Vec<Event>) -> Option<Pause> + Send + Sync + 'static,
-    ) -> Gate {
-        Gate { pass_on: Box::new(pass_on), state: Mutex::new(State::Open) }
+    pub(crate) fn open(pass_on: PassOn) -> Gate {
+        Gate { pass_on, state: Mutex::new(State::Open) }
     }
 
     /// Returns a pause to take before more is delivered, if the readers need one.
@@ -101,10 +96,10 @@ mod tests {
     fn gate() -> (Gate, Arc<Mutex<Vec<Event>>>) {
         let passed = Arc::new(Mutex::new(Vec::new()));
         let to = passed.clone();
-        let pass_on = move |events| {
+        let pass_on = Box::new(move |events| {
             to.lock().unwrap().extend(events);
             None
-        };
+        });
         (Gate::holding(Bounds::default(), pass_on), passed)
     }
 

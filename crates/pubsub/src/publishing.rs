@@ -154,7 +154,7 @@ impl Publishing {
 
 async fn connect(address: Address) -> Result<Link, Error> {
     // Nothing is subscribed to on this connection, so no event ever comes.
-    let link = Link::connect(&address, Gate::open(|_| None)).await?;
+    let link = Link::connect(&address, Gate::open(Box::new(|_| None))).await?;
     match link.role() {
         Role::Replica => Err(Error::Replica { address: address.shown }),
         _ => Ok(link),

@@ -56,7 +56,7 @@ impl Nodes {
             return Ok(name);
         }
         let (from, deliver) = (name.clone(), self.deliver.clone());
-        let gate = Gate::open(move |events| deliver(&from, events));
+        let gate = Gate::open(Box::new(move |events| deliver(&from, events)));
         let link = role::connect(address, gate, self.deaf_too).await?;
         let replica = link.role().is_replica();
         let watcher = self.watching.spawn({
@@ -178,7 +178,7 @@ mod tests {
             command.arg("a").arg(payload);
             std::iter::once(command)
         };
-        let gate = Gate::open(|_| None);
+        let gate = Gate::open(Box::new(|_| None));
         let publisher = Link::connect(nodes.addresses.current(), gate).await.unwrap();
         let last = |heard: &Mutex<Vec<Event>>| heard.lock().unwrap().last().cloned();
         for (payload, given_up) in [("heard", false), ("not heard", true)] {
