@@ -27,11 +27,8 @@ pub(crate) async fn ask_for_each<'a>(
     let commands: Vec<_> = commands.into_iter().collect();
     let mut understood_of_each = Vec::new();
     for commands in commands.chunks(1000) {
-        let asking = link.ask(commands.iter().map(|(command, name)| {
-            let mut each = redis::cmd(command);
-            each.arg(&***name);
-            each
-        }));
+        let each = commands.iter().map(|(command, name)| redis::cmd(command).arg(&***name).take());
+        let asking = link.ask(each);
         let answers = tokio::select! {
             answers = asking => answers.map_err(|error| link.loss_by(&error))?,
             // Only silence counts: a large message may arrive before the answer.
