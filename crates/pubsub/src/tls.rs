@@ -8,7 +8,7 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
@@ -26,7 +26,13 @@ pub(crate) fn config() -> Result<Arc<ClientConfig>, Error> {
     let config = match (std::env::var_os(CERTIFICATE), std::env::var_os(KEY)) {
         (None, None) => config.with_no_client_auth(),
         (Some(certificate), Some(key)) => {
-            let (chain, key) = client_certificate(&certificate, &key)?;
+            let unreadable = |file: &OsString, error: pem::Error| Error::ClientCertificate {
+                reason: format!("cannot read {}: {error}", file.display()),
+            };
+            let chain = CertificateDer::pem_file_iter(&certificate).and_then(Iterator::collect);
+            let chain = chain.map_err(|error| unreadable(&certificate, error))?;
+            let key =
+                PrivateKeyDer::from_pem_file(&key).map_err(|error| unreadable(&key, error))?;
             config.with_client_auth_cert(chain, key).map_err(|error| Error::ClientCertificate {
                 reason: format!("{}: {error}", certificate.display()),
             })?
@@ -54,16 +60,4 @@ fn roots() -> Result<RootCertStore, Error> {
             reason: format!("{unreadable} of the certificates can't be read"),
         }),
     }
-}
-
-type Certificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn client_certificate(certificate: &OsString, key: &OsString) -> Result<Certificate, Error> {
-    let unreadable = |file: &OsString, error: rustls::pki_types::pem::Error| {
-        Error::ClientCertificate { reason: format!("cannot read {}: {error}", file.display()) }
-    };
-    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
-    let chain = chain.map_err(|error| unreadable(certificate, error))?;
-    let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, error))?;
-    Ok((chain, key_der))
 }
