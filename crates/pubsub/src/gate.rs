@@ -6,10 +6,10 @@
 //! passes everything on from then, and drops what a connection delivers that was given up. The
 //! reader therefore always sees: disconnected, reconnected, the confirmations, messages.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use crate::Event;
-use crate::inbox::{Bounds, Queue};
+use crate::inbox::{Bounds, Queue, lock};
 use crate::tap::Pause;
 
 pub(crate) type PassOn = Box<dyn Fn(Vec<Event>) -> Option<Pause> + Send + Sync>;
@@ -44,7 +44,7 @@ impl Gate {
 
     /// Returns a pause to take before more is delivered, if the readers need one.
     pub(crate) fn deliver(&self, events: Vec<Event>) -> Option<Pause> {
-        match &mut *self.lock() {
+        match &mut *lock(&self.state) {
             State::Open => return (self.pass_on)(events),
             State::Shut => {}
             State::Holding(held) => {
@@ -61,7 +61,7 @@ impl Gate {
 
     /// Opens the gate and gives what was held to `first`. Nothing newer passes before it returns.
     pub(crate) fn open_with(&self, first: impl FnOnce(Held)) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         match std::mem::replace(&mut *state, State::Open) {
             State::Holding(held) => first(held),
             other => *state = other,
@@ -70,11 +70,7 @@ impl Gate {
 
     /// Passes on nothing more, whatever the connection still delivers.
     pub(crate) fn shut(&self) {
-        *self.lock() = State::Shut;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.state) = State::Shut;
     }
 }
 

@@ -203,7 +203,7 @@ impl Inbox {
 
     /// Lets `change` add something, and wakes the readers. After the end it adds nothing.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Queue)) {
-        let mut queue = self.lock();
+        let mut queue = lock(&self.queue);
         if !self.ended.is_cancelled() {
             change(&mut queue);
         }
@@ -212,13 +212,13 @@ impl Inbox {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let queue = self.lock();
+        let queue = lock(&self.queue);
         Stats { waiting: queue.messages as u64, ..queue.stats }
     }
 
     /// The next event, if it is there already.
     pub(crate) fn take(&self) -> Option<Event> {
-        let mut queue = self.lock();
+        let mut queue = lock(&self.queue);
         let event = queue.pop();
         if queue.waiting.is_empty() && mem::take(&mut queue.behind) {
             self.caught_up.notify_waiters();
@@ -241,11 +241,11 @@ impl Inbox {
             }
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        // A panic while the lock was held leaves the queue as it was before or after one event.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Locks it, also after a panic elsewhere: each event is dealt with as a whole or not at all.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

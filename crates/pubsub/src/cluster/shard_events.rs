@@ -4,12 +4,12 @@
 //! messages gain nothing by waiting. Confirmations wait until every channel has its place again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, lock};
 use crate::tap::Pause;
 use crate::{ByteString, Event};
 
@@ -39,7 +39,7 @@ impl ShardEvents {
     pub(super) fn deliver(&self, node: &str, events: Vec<Event>) -> Option<Pause> {
         // Until all is in the inbox, so that nothing comes between; and before the inbox's own
         // lock, as everywhere in this file.
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let events = events.into_iter().filter(|event| match event {
             Event::Subscribe { channel, count } => {
                 let held = state.held.as_mut();
@@ -62,16 +62,16 @@ impl ShardEvents {
 
     /// Reports the next SUNSUBSCRIBE of these channels to the reader.
     pub(super) fn leave(&self, channels: &[ByteString]) {
-        self.lock().leaving.extend(channels.iter().cloned());
+        lock(&self.state).leaving.extend(channels.iter().cloned());
     }
 
     /// Ends what [`leave`](Self::leave) has begun.
     pub(super) fn left(&self, channels: &[ByteString]) {
-        self.lock().leaving.retain(|channel| !channels.contains(channel));
+        lock(&self.state).leaving.retain(|channel| !channels.contains(channel));
     }
 
     pub(super) fn disconnected(&self, reason: String) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.held = Some(BTreeMap::new());
         self.inbox.push_all([Event::Disconnected { reason }]);
     }
@@ -84,7 +84,7 @@ impl ShardEvents {
         wanted: impl Fn(&ByteString) -> bool,
         refused: Vec<Event>,
     ) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let held = state.held.take().unwrap_or_default();
         let confirmed = held
             .into_iter()
@@ -92,10 +92,6 @@ impl ShardEvents {
             .map(|(channel, count)| Event::Subscribe { channel, count });
         let repeated = confirmed.chain(refused).collect();
         self.inbox.change(|queue| queue.reconnected(gap, attempts, repeated));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
