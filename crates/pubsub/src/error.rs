@@ -88,10 +88,7 @@ pub enum Error {
 impl Error {
     /// The errors of several attempts. A single one is returned alone.
     pub(crate) fn none_of(mut errors: Vec<Error>) -> Error {
-        match errors.pop() {
-            Some(error) if errors.is_empty() => error,
-            last => Error::NoneOf { errors: errors.into_iter().chain(last).collect() },
-        }
+        if errors.len() == 1 { errors.remove(0) } else { Error::NoneOf { errors } }
     }
 
     /// Whether another attempt could succeed that accepts a deaf server.
