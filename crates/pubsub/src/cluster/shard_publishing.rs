@@ -30,10 +30,7 @@ pub(crate) struct ShardPublishing {
 }
 
 /// A message and its place in the list of answers.
-struct Numbered {
-    number: usize,
-    message: Message,
-}
+type Numbered = (usize, Message);
 
 type Answers = Vec<Result<u64, Error>>;
 
@@ -77,7 +74,7 @@ impl ShardPublishing {
         for (number, message) in messages.into_iter().enumerate() {
             match self.lost_owners.refuses(&message.channel) {
                 Some(reason) => answers[number] = Err(not_confirmed(reason)),
-                None => to_send.push(Numbered { number, message }),
+                None => to_send.push((number, message)),
             }
         }
         for _ in 0..=MAX_REDIRECTIONS {
@@ -87,8 +84,8 @@ impl ShardPublishing {
                 return answers;
             }
         }
-        for message in to_send {
-            self.not_published(message, IN_CIRCLES, &mut answers);
+        for numbered in to_send {
+            self.not_published(numbered, IN_CIRCLES, &mut answers);
         }
         answers
     }
@@ -101,16 +98,16 @@ impl ShardPublishing {
     ) -> BTreeMap<String, Vec<Numbered>> {
         let mut by_node = BTreeMap::<_, Vec<_>>::new();
         let mut anybody = None;
-        for message in messages {
-            let owner = self.owners.get(&message.message.channel).cloned();
+        for (number, message) in messages {
+            let owner = self.owners.get(&message.channel).cloned();
             let node = match (owner, &anybody) {
                 (Some(owner), _) => Ok(owner),
                 (None, Some(anybody)) => Clone::clone(anybody),
                 (None, None) => anybody.insert(self.anybody().await).clone(),
             };
             match node {
-                Ok(node) => by_node.entry(node).or_default().push(message),
-                Err(error) => self.not_published(message, &error.to_string(), answers),
+                Ok(node) => by_node.entry(node).or_default().push((number, message)),
+                Err(error) => self.not_published((number, message), &error.to_string(), answers),
             }
         }
         by_node
@@ -131,7 +128,7 @@ impl ShardPublishing {
         answers: &mut Answers,
     ) -> Vec<Numbered> {
         let sending = by_node.iter().map(|(node, messages)| {
-            let commands: Vec<_> = messages.iter().map(|m| m.message.command.clone()).collect();
+            let commands: Vec<_> = messages.iter().map(|(_, m)| m.command.clone()).collect();
             let (node, link) = (node.clone(), self.nodes.link(node));
             async move {
                 let Some(link) = link else { return (node, Ok(Vec::new())) };
@@ -155,8 +152,8 @@ impl ShardPublishing {
                 // Redis may have got these.
                 Err(reason) => {
                     self.forget(&node);
-                    for message in messages {
-                        self.not_published(message, &reason, answers);
+                    for numbered in messages {
+                        self.not_published(numbered, &reason, answers);
                     }
                 }
             }
@@ -164,13 +161,12 @@ impl ShardPublishing {
         for address in moved.into_values() {
             if let Err(error) = self.nodes.connect(&address).await {
                 let owners = &self.owners;
-                let is_lost = |message: &Numbered| {
-                    owners.get(&message.message.channel) == Some(&address.shown)
-                };
+                let is_lost =
+                    |(_, message): &Numbered| owners.get(&message.channel) == Some(&address.shown);
                 let (lost, rest): (Vec<_>, _) = again.into_iter().partition(is_lost);
                 again = rest;
-                for message in lost {
-                    self.not_published(message, &error.to_string(), answers);
+                for numbered in lost {
+                    self.not_published(numbered, &error.to_string(), answers);
                 }
             }
         }
@@ -189,33 +185,33 @@ impl ShardPublishing {
         let mut again = Vec::new();
         // A message that was not published must not be sent after a later one that was.
         let mut last_published = HashMap::new();
-        for (message, said) in messages.iter().zip(&said_of_each) {
+        for ((number, message), said) in messages.iter().zip(&said_of_each) {
             if said.is_ok() {
-                last_published.insert(message.message.channel.clone(), message.number);
+                last_published.insert(message.channel.clone(), *number);
             }
         }
-        for (message, said_of_it) in messages.into_iter().zip(said_of_each) {
-            let channel = &message.message.channel;
+        for ((number, message), said_of_it) in messages.into_iter().zip(said_of_each) {
+            let channel = &message.channel;
             let error = match said_of_it {
                 Ok(receivers) => {
                     self.remember(channel, node);
                     self.lost_owners.was_published(channel);
-                    answers[message.number] = Ok(receivers);
+                    answers[number] = Ok(receivers);
                     continue;
                 }
                 Err(error) => error,
             };
             match (error.retry_method(), self.nodes.redirected(node, &error)) {
                 (RetryMethod::MovedRedirect, Some(address))
-                    if last_published.get(channel).is_none_or(|&last| last < message.number) =>
+                    if last_published.get(channel).is_none_or(|&last| last < number) =>
                 {
                     self.remember(channel, &address.shown);
                     moved.insert(address.shown.clone(), address);
-                    again.push(message);
+                    again.push((number, message));
                 }
                 // The cluster is electing a new owner, or the node is loading its data.
                 (RetryMethod::WaitAndRetry | RetryMethod::AskRedirect, _) => {
-                    self.not_published(message, &said(&error), answers);
+                    self.not_published((number, message), &said(&error), answers);
                 }
                 // Another attempt would not change this: the owner was reached.
                 _ => {
@@ -224,7 +220,7 @@ impl ShardPublishing {
                         true => NEEDS_REDIS_7,
                         false => &said(&error),
                     };
-                    answers[message.number] = Err(not_confirmed(reason));
+                    answers[number] = Err(not_confirmed(reason));
                 }
             }
         }
@@ -247,8 +243,7 @@ impl ShardPublishing {
     }
 
     /// No node could be asked, or there was no answer.
-    fn not_published(&mut self, message: Numbered, reason: &str, answers: &mut Answers) {
-        let Numbered { number, message } = message;
+    fn not_published(&mut self, (number, message): Numbered, reason: &str, answers: &mut Answers) {
         self.owners.remove(&message.channel);
         self.lost_owners.was_not_published(&message.channel, reason);
         answers[number] = Err(not_confirmed(reason));
