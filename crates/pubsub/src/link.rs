@@ -3,7 +3,7 @@
 
 use std::panic;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -16,6 +16,7 @@ use crate::address::Address;
 use crate::answer::confirmed_as_array;
 use crate::error::{is_the_end, said};
 use crate::gate::Gate;
+use crate::inbox::lock;
 use crate::kind::Kind;
 use crate::role::Role;
 use crate::socket::{self, Arrivals};
@@ -65,7 +66,7 @@ impl Link {
 
     async fn connect_in_time(address: Address, gate: Gate) -> Result<Link, Error> {
         let gate = Arc::new(gate);
-        let arrivals = Arrivals::new(Instant::now());
+        let arrivals = Arc::new(Mutex::new(Instant::now()));
         let stream = socket::open(&address, arrivals.clone())
             .await
             .map_err(|error| Error::opening(&address.shown, &error))?;
@@ -189,7 +190,7 @@ impl Link {
         let mut since = Instant::now();
         loop {
             sleep_until(since + length).await;
-            let last = *self.0.arrivals.borrow();
+            let last = *lock(&self.0.arrivals);
             if last <= since {
                 return last;
             }
@@ -199,7 +200,7 @@ impl Link {
 
     async fn heartbeat(&self) -> Loss {
         loop {
-            let alive = *self.0.arrivals.borrow();
+            let alive = *lock(&self.0.arrivals);
             if alive.elapsed() < PING_EVERY {
                 sleep_until(alive + PING_EVERY).await;
                 continue;
@@ -210,7 +211,7 @@ impl Link {
                 Ok(Err(error)) if is_the_end(&error) => std::future::pending().await,
                 // An error is an answer: Redis is there, and this user may not PING. Answer or
                 // not, bytes have arrived: the answer may be behind a message of 500 MB.
-                _ if *self.0.arrivals.borrow() > alive => {}
+                _ if *lock(&self.0.arrivals) > alive => {}
                 _ => {
                     let reason = format!("no answer to PING within {PING_TIMEOUT:?}");
                     return Loss { reason, since: alive };

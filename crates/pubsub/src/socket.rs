@@ -1,6 +1,7 @@
 //! Opens the stream of bytes to Redis: TCP, TLS over TCP, or a Unix socket.
 
 use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -9,18 +10,18 @@ use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_util::io::InspectReader;
 
 use crate::address::Address;
+use crate::inbox::lock;
 
 /// The kernel asks a silent peer after this time, also while this program is stopped.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// When bytes arrived last: every byte is a sign of life, also of a message that takes a minute.
-pub(crate) type Arrivals = watch::Sender<Instant>;
+pub(crate) type Arrivals = Arc<Mutex<Instant>>;
 
 /// Whatever kind of stream it is.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -67,6 +68,6 @@ async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
 /// A stream that tells `arrivals` about everything that is read from it.
 fn watched<S: Stream>(stream: S, arrivals: Arrivals) -> impl Stream + use<S> {
     InspectReader::new(stream, move |_: &[u8]| {
-        arrivals.send_replace(Instant::now());
+        *lock(&arrivals) = Instant::now();
     })
 }
