@@ -49,7 +49,6 @@ pub(crate) struct Subscriptions {
     wanted: BTreeSet<Name>,
     /// Those of them that Redis does not allow, with the reasons that the reader knows.
     refused: BTreeMap<Name, BTreeSet<String>>,
-    retry: Backoff,
     commands: mpsc::Receiver<Command>,
     /// What is to be done next, in this order. The first one may have been sent already.
     waiting: VecDeque<Command>,
@@ -78,7 +77,6 @@ impl Subscriptions {
             reported: false,
             wanted: BTreeSet::new(),
             refused: BTreeMap::new(),
-            retry: Backoff::up_to(LONGEST_DELAY),
             commands,
             waiting: VecDeque::new(),
             outages: Outages::new(LONGEST_DELAY),
@@ -129,8 +127,8 @@ impl Subscriptions {
     /// Executes one command after the other, and tries again what Redis refused. Returns when
     /// nobody can ask for any more.
     async fn execute_commands(&mut self, link: &Link) -> Result<(), Loss> {
-        self.retry.start_over();
-        let mut try_again_at = Instant::now() + self.retry.next_delay();
+        let mut retry = Backoff::up_to(LONGEST_DELAY);
+        let mut try_again_at = Instant::now() + retry.next_delay();
         loop {
             while let Some(command) = self.waiting.front() {
                 let result = execute(link, command).await;
@@ -148,7 +146,7 @@ impl Subscriptions {
                 },
                 () = sleep_until(try_again_at), if !self.refused.is_empty() => {
                     self.try_again(link).await?;
-                    try_again_at = Instant::now() + self.retry.next_delay();
+                    try_again_at = Instant::now() + retry.next_delay();
                 }
             }
         }
