@@ -14,23 +14,15 @@ pub fn on_ctrl_c(mut react: impl FnMut() + Send + 'static) -> std::io::Result<()
     Ok(())
 }
 
-/// Turns the result of a program into its exit status, and prints an error to stderr. A closed
-/// stdout counts as success.
+/// Turns the result of a program into its exit status, and prints an error to stderr. A stdout
+/// that its reader has closed, as in `cargo demo | head -1`, counts as success.
 pub fn exit_status(result: anyhow::Result<()>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            // If stderr is gone too, the exit status has to be enough.
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    let cause = error.downcast_ref::<std::io::Error>();
+    if cause.is_some_and(|cause| cause.kind() == ErrorKind::BrokenPipe) {
+        return ExitCode::SUCCESS;
     }
-}
-
-/// Whether stdout was closed by its reader, as in `cargo demo | head -1`.
-pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+    // If stderr is gone too, the exit status has to be enough.
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    ExitCode::FAILURE
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 pub use cluster::LocalCluster;
-pub use foreground::{exit_status, is_broken_pipe, on_ctrl_c};
+pub use foreground::{exit_status, on_ctrl_c};
 pub use leash::Leashed;
 pub use rustix::process::Signal;
 pub use server::Server;
