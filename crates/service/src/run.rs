@@ -1,13 +1,12 @@
 //! From the first line of a service to the end of its process.
 
-use std::convert::Infallible;
 use std::io::{self, Write};
+use std::process;
 use std::time::Duration;
-use std::{process, thread};
 
 use clap::{CommandFactory, Parser};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::hint::hint;
@@ -35,12 +34,9 @@ where
 {
     let args = Args::try_parse().unwrap_or_else(|error| without_address::<Args>(error).exit());
     logging::start();
-    let connection = Handle::current();
-    let (alive, ended) = oneshot::channel::<Infallible>();
-    thread::spawn(move || {
-        let _alive = alive;
+    let running = spawn_blocking(move || {
         let mut output = Output::new();
-        let result = connection.block_on(async {
+        let result = Handle::current().block_on(async {
             signals::listen()?;
             tokio::spawn(end_early());
             service(args, &mut output).await
@@ -49,7 +45,7 @@ where
         end(status(result))
     });
     // That thread ends the process, unless it panics.
-    let _ = ended.await;
+    let _ = running.await;
     process::exit(101)
 }
 
