@@ -1,10 +1,8 @@
 //! The experiments need commands that not every server has.
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
 use local_redis::{LocalRedis, Server};
 use redis::aio::MultiplexedConnection;
-
-pub(crate) const NO_SERVER: &str = "there is no redis-server or valkey-server on the PATH";
 
 /// The stand-in meebis has none of these, a Redis older than 6.2 not all.
 const NEEDED: [&str; 5] = ["BLMOVE", "XGROUP", "XREADGROUP", "XACK", "XAUTOCLAIM"];
@@ -16,9 +14,9 @@ const HOW_TO_GET_ONE: &str = "  hint: install Redis (Debian: apt install redis-s
 
 /// Starts one for this run.
 pub(crate) fn start() -> anyhow::Result<LocalRedis> {
-    let Some(server) = Server::real() else {
-        bail!("{NO_SERVER}, and the stand-in of `cargo redis` {}", lacks(&NEEDED));
-    };
+    let server = Server::real().map_err(|missing| {
+        anyhow!("{missing}, and the stand-in of `cargo redis` {}", lacks(&NEEDED))
+    })?;
     LocalRedis::start_with(server, &[]).context("cannot start a Redis for this run")
 }
 

@@ -27,7 +27,7 @@ impl LocalCluster {
     /// over the primaries in turn. The primaries have the lowest numbers. Returns when every node
     /// reports a healthy cluster and the replicas follow.
     pub fn start(primaries: usize, replicas: usize) -> anyhow::Result<LocalCluster> {
-        let server = Server::real().context("no redis-server or valkey-server on the PATH")?;
+        let server = Server::real()?;
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let mut nodes = Vec::new();
         for number in 0..primaries + replicas {

@@ -18,24 +18,21 @@ pub enum Server {
 }
 
 impl Server {
-    /// `redis-server` or `valkey-server`, if one is on the PATH.
-    pub fn real() -> Option<Server> {
-        ["redis-server", "valkey-server"].iter().find_map(|name| on_path(name)).map(Server::Real)
+    /// `redis-server` or `valkey-server`, or an error if none is on the PATH.
+    pub fn real() -> anyhow::Result<Server> {
+        let path = on_path("redis-server").or_else(|| on_path("valkey-server"));
+        path.map(Server::Real).context("there is no redis-server or valkey-server on the PATH")
     }
 
     /// A real server if there is one, else the stand-in, which is installed the first time.
     pub fn find() -> anyhow::Result<Server> {
-        match Server::real() {
-            Some(server) => Ok(server),
-            None => Ok(Server::StandIn(installed_meebis()?)),
-        }
+        Server::real().or_else(|_| Ok(Server::StandIn(installed_meebis()?)))
     }
 
     /// The name of the program.
     pub fn name(&self) -> String {
         let (Server::Real(path) | Server::StandIn(path)) = self;
-        let name = path.file_name().unwrap_or(path.as_os_str());
-        name.to_string_lossy().into_owned()
+        path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// The command that runs it on the loopback interface, with nothing written to disk.

@@ -34,7 +34,7 @@ impl Need {
     /// cluster.
     pub fn real_redis() -> Need {
         let missing = "redis-server or valkey-server on the PATH".to_owned();
-        Need::new("REQUIRE_REAL_REDIS", Server::real().is_none().then_some(missing))
+        Need::new("REQUIRE_REAL_REDIS", Server::real().is_err().then_some(missing))
     }
 
     /// A real Redis and `redis-cli`.

@@ -6,7 +6,6 @@ use anyhow::Context;
 use local_redis::{LocalCluster, LocalRedis, Server, Signal};
 
 use super::network::{CUT, MEND, Network};
-use crate::real_redis::NO_SERVER;
 
 const NO_OWNER: &str = "the slot has no owner";
 pub(super) const CHANNEL: &str = "notifications";
@@ -54,8 +53,7 @@ impl Servers {
         if let Some(network) = &network {
             options.extend(["--protected-mode", "no", "--bind", "127.0.0.1", &network.host]);
         }
-        let server = Server::real().context(NO_SERVER)?;
-        Ok(Single(LocalRedis::start_with(server, &options)?, network))
+        Ok(Single(LocalRedis::start_with(Server::real()?, &options)?, network))
     }
 
     /// Gives a client the address, and puts it into the network if there is one.

@@ -12,13 +12,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{anyhow, ensure};
 use local_redis::Server;
 
 use self::client::{CLIENTS, Client, Programs};
 use self::fault::{FAULTS, Fault};
 use crate::progress;
-use crate::real_redis::NO_SERVER;
 
 /// The time between the starts of two clients. If all started at once, they would slow down each
 /// other.
@@ -59,7 +58,7 @@ pub(crate) fn compare(args: &Args) -> anyhow::Result<String> {
     ensure!(!pairs.is_empty(), "none of these clients has one of these faults");
 
     // Before anything is built, which takes minutes.
-    Server::real().context(NO_SERVER)?;
+    Server::real()?;
     let programs = Programs::build(args.short)?;
     // How long a client is watched after the fault.
     let watch = Duration::from_secs(if args.short { 10 } else { 30 });
