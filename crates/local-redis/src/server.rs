@@ -53,7 +53,10 @@ fn on_path(name: &str) -> Option<PathBuf> {
 }
 
 fn installed_meebis() -> anyhow::Result<PathBuf> {
-    let root = target_folder()?.join(format!("meebis-{MEEBIS}"));
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    // A relative path most likely starts at the workspace, where people start cargo.
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let root = workspace.join(target).join(format!("meebis-{MEEBIS}"));
     let program = root.join("bin/meebis");
     std::fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
     // If several test processes start at once, one installs and the others wait here.
@@ -95,10 +98,4 @@ fn install_meebis(root: &Path) -> anyhow::Result<()> {
         bail!("cannot install meebis; install Redis instead (Debian: apt install redis-server)");
     }
     Ok(())
-}
-
-fn target_folder() -> anyhow::Result<PathBuf> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
-    // A relative path most likely starts at the workspace, where people start cargo.
-    Ok(workspace.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into())))
 }
