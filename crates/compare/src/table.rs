@@ -5,14 +5,12 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width};
 
 use crate::experiments::Row;
 
-/// The width of the narrowest common terminal.
-const WIDTH: u16 = 80;
-
 /// A table, followed by one conclusion per row.
 pub(crate) fn terminal(rows: &[Row]) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(WIDTH).set_header(["", "", "Pub/Sub", "List", "Stream"]);
+    // The width of the narrowest common terminal.
+    table.set_width(80).set_header(["", "", "Pub/Sub", "List", "Stream"]);
     for counts in table.column_iter_mut().skip(2) {
         counts.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(17)));
     }
