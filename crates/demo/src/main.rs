@@ -88,10 +88,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
         }
     };
     let (news, heard) = channel();
-    on_ctrl_c({
-        let news = news.clone();
-        move || drop(news.send(News::CtrlC))
-    })?;
+    let interrupts = news.clone();
+    on_ctrl_c(move || drop(interrupts.send(News::CtrlC)))?;
     let mut demo = Demo {
         heard,
         processes: Vec::new(),
