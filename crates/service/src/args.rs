@@ -7,17 +7,12 @@ use url::Url;
 /// The arguments of every service: which Redis.
 #[derive(clap::Args)]
 pub struct RedisArgs {
+    /// Where Redis is: redis://[user:password@]host[:port][/db]; several (repeat it, or put commas
+    /// between them) are tried in turn
     // Strings for clap, parsed later by our own code: clap would repeat a refused value in its
     // error, and it may hold a password.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "REDIS_URL",
-        hide_env_values = true,
-        help = "Where Redis is: redis://[user:password@]host[:port][/db]; several (repeat it, or \
-                put commas between them) are tried in turn",
-        default_value = "redis://localhost:6379/0"
-    )]
+    #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
+    #[arg(default_value = "redis://localhost:6379/0")]
     redis_url: Vec<String>,
 
     /// A file that contains the password, if the URL has none
