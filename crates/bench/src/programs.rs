@@ -161,7 +161,7 @@ impl Bench {
         let mut connection = redis::Client::open(redis.url())?.get_connection()?;
         connection.set_read_timeout(Some(PATIENCE))?;
         // Redis must not disconnect slow readers. The stand-in never does.
-        if let Server::Real(_) = redis.server() {
+        if let Server::Real(_) = redis.server {
             let limit = ["SET", "client-output-buffer-limit", "pubsub 0 0 0"];
             redis::cmd("CONFIG").arg(&limit).exec(&mut connection)?;
         }

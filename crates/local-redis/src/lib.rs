@@ -36,7 +36,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server, killed when dropped.
 pub struct LocalRedis {
-    server: Server,
+    /// The program that runs.
+    pub server: Server,
     options: Vec<String>,
     port: u16,
     process: Leashed,
@@ -73,11 +74,6 @@ impl LocalRedis {
         }
         let process = run(&server, &[], port)?;
         Ok(LocalRedis { server, options: Vec::new(), port, process })
-    }
-
-    /// The program that runs.
-    pub fn server(&self) -> &Server {
-        &self.server
     }
 
     /// The port on 127.0.0.1.

@@ -38,13 +38,13 @@ fn run(args: &Args) -> anyhow::Result<()> {
     writeln!(
         stdout,
         "{} is ready on 127.0.0.1:{}. Press Ctrl+C to stop it.",
-        redis.server().name(),
+        redis.server.name(),
         redis.port()
     )?;
 
     let status = redis.process().child().wait()?;
     if !STOPPING.load(Ordering::Relaxed) {
-        bail!("{} ended by itself: {status}", redis.server().name());
+        bail!("{} ended by itself: {status}", redis.server.name());
     }
     writeln!(stdout, "Stopped.")?;
     Ok(())
