@@ -101,8 +101,8 @@ fn ends_quietly_when_the_reader_of_stdout_has_gone() {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut demo = local_redis::Leashed::spawn(&mut command).unwrap();
     let mut line = String::new();
-    BufReader::new(demo.child().stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(demo.child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(demo.wait(PATIENCE).unwrap().code(), Some(0));
-    let stderr = BufReader::new(demo.child().stderr.take().unwrap());
+    let stderr = BufReader::new(demo.child.stderr.take().unwrap());
     assert!(!stderr.lines().any(|line| line.unwrap().contains("panicked")));
 }

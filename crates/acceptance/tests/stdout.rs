@@ -18,9 +18,9 @@ fn ends_quietly_when_the_reader_of_stdout_has_gone() {
     let mut line = String::new();
     // Like `subscriber | head -1`: one line is read, then the pipe is closed. The subscriber ends
     // without waiting for a message.
-    BufReader::new(subscriber.child().stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(subscriber.child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(subscriber.wait(PATIENCE).unwrap().code(), Some(0));
-    let stderr = BufReader::new(subscriber.child().stderr.take().unwrap());
+    let stderr = BufReader::new(subscriber.child.stderr.take().unwrap());
     assert_eq!(stderr.lines().count(), 0);
 }
 
@@ -32,7 +32,7 @@ fn blocked_subscriber(redis: &LocalRedis) -> (Leashed, u64) {
     let mut subscriber =
         Leashed::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap();
     eventually("it subscribes", || subscribers(redis, "notifications") == 1);
-    let log = BufReader::new(subscriber.child().stderr.take().unwrap());
+    let log = BufReader::new(subscriber.child.stderr.take().unwrap());
     let drops = std::thread::spawn(move || {
         log.lines().map(Result::unwrap).find(|line| line.contains("dropping messages"))
     });
@@ -63,7 +63,7 @@ fn a_reader_that_is_too_slow_gets_the_number_of_missed_messages() {
     let redis = LocalRedis::start().unwrap();
     let (mut subscriber, published) = blocked_subscriber(&redis);
     publish(&redis, b"notifications", b"last");
-    let stdout = BufReader::new(subscriber.child().stdout.take().unwrap());
+    let stdout = BufReader::new(subscriber.child.stdout.take().unwrap());
     let (mut received, mut missed) = (0, 0);
     // Until each message was received or counted as missed, the last one included.
     for line in stdout.lines().map(Result::unwrap) {

@@ -54,7 +54,7 @@ fn quantile(values: &[f64], part: f64) -> Option<f64> {
 /// The latencies of one reader in seconds.
 fn run(bench: &Bench, reader: &Program, count: u64) -> anyhow::Result<Vec<f64>> {
     let mut subscribed = bench.subscribe(reader, Stdio::piped())?;
-    let stdout = subscribed.process.child().stdout.take().context("no stdout")?;
+    let stdout = subscribed.process.child.stdout.take().context("no stdout")?;
     let (printed, lines) = mpsc::channel();
     // The thread ends with the process at the latest.
     spawn(move || {

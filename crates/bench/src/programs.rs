@@ -84,7 +84,7 @@ impl Program {
 /// Waits for the end of a process. Returns the CPU time that it used, in user mode and in the
 /// kernel, in seconds.
 pub(crate) fn cpu(process: &mut Leashed) -> anyhow::Result<f64> {
-    let used = process.child().wait4().context("cannot wait for a process")?.rusage;
+    let used = process.child.wait4().context("cannot wait for a process")?.rusage;
     Ok((used.utime + used.stime).as_secs_f64())
 }
 

@@ -21,7 +21,8 @@ const WATCHDOG: &str = "read -r pid && { read -r end; kill -s KILL -- \"-$pid\";
 
 /// A child process on a leash.
 pub struct Leashed {
-    child: Child,
+    /// The process itself, for its id and its pipes.
+    pub child: Child,
     watchdog: Child,
 }
 
@@ -62,19 +63,9 @@ impl Leashed {
         Ok(process)
     }
 
-    /// The process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// The process itself, for its pipes.
-    pub fn child(&mut self) -> &mut Child {
-        &mut self.child
-    }
-
     /// The most resident memory that the process ever had, in bytes; `None` without Linux's `/proc`.
     pub fn peak_memory(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         Some(peak.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
     }

@@ -31,7 +31,7 @@ fn cargo_redis() -> (Leashed, BufReader<std::process::ChildStdout>, u16) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_local-redis"));
     command.args(["--port", &port.to_string()]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut redis = Leashed::spawn(&mut command).unwrap();
-    let mut stdout = BufReader::new(redis.child().stdout.take().unwrap());
+    let mut stdout = BufReader::new(redis.child.stdout.take().unwrap());
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();
     assert!(line.ends_with(&format!("127.0.0.1:{port}. Press Ctrl+C to stop it.\n")), "{line}");
@@ -93,7 +93,7 @@ fn cargo_redis_ends_quietly_when_its_reader_has_gone() {
     redis.signal(Signal::INT);
     assert_eq!(redis.wait(PATIENCE).unwrap().code(), Some(0));
     let mut stderr = String::new();
-    redis.child().stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    redis.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!(stderr, "");
 }
 

@@ -93,8 +93,8 @@ fn a_near_cache_forgets_in_time() {
     let mut command = example_command("near_cache");
     command.env("REDIS_URL", redis.url()).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = Leashed::spawn(&mut command).unwrap();
-    let keys = process.child().stdin.take().unwrap();
-    let answers = BufReader::new(process.child().stdout.take().unwrap()).lines();
+    let keys = process.child.stdin.take().unwrap();
+    let answers = BufReader::new(process.child.stdout.take().unwrap()).lines();
     let mut cache = Cache { _process: process, keys, answers };
 
     cache.comes_to_say("hello (from memory)");

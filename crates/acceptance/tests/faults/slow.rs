@@ -39,7 +39,7 @@ impl Blocked {
         command.arg("--json").env("REDIS_URL", redis.url());
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = Leashed::spawn(&mut command).unwrap();
-        let stdout = BufReader::new(process.child().stdout.take().unwrap());
+        let stdout = BufReader::new(process.child.stdout.take().unwrap());
         eventually("it subscribes", || subscribers(redis, "notifications") == 1);
         Blocked { process, stdout }
     }

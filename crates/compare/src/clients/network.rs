@@ -44,12 +44,12 @@ impl Network {
         unshare.args(["--net", "sh", "-c", script]).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut holder = Leashed::spawn(&mut unshare).context(NEEDS)?;
         // The empty line comes out of the namespace, so by then there is one.
-        let stdout = holder.child().stdout.take().context("no stdout")?;
+        let stdout = holder.child.stdout.take().context("no stdout")?;
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         ensure!(lines.any(|line| line.is_empty()), NEEDS);
 
         // A range for tests of networks (RFC 2544), which nobody else uses.
-        let id = holder.id();
+        let id = holder.child.id();
         let address = |end| format!("198.18.{}.{}", id / 64 % 256, id % 64 * 4 + end);
         let namespace = format!("--net=/proc/{id}/ns/net");
         let network = Network { holder, namespace, host: address(1), client: address(2) };
@@ -67,7 +67,7 @@ impl Network {
     pub(super) fn run(&self, script: &str) -> anyhow::Result<()> {
         let mut sh = Command::new("sh");
         sh.args(["-ec", script]).env("HOST", &self.host).env("CLIENT", &self.client);
-        sh.env("HOLDER", self.holder.id().to_string()).env("NAMESPACE", &self.namespace);
+        sh.env("HOLDER", self.holder.child.id().to_string()).env("NAMESPACE", &self.namespace);
         ensure!(sh.status()?.success(), "this failed:{script}");
         Ok(())
     }

@@ -78,7 +78,7 @@ pub(super) async fn run(
     let (heard, _) = &mut *output.lock().await;
     let back = messages(heard).find(|(_, number)| *number >= next);
     let subscribers = format!(" (subscribers: {})", publisher.receivers);
-    let (again, at_the_end) = match (process.child().try_wait()?, back) {
+    let (again, at_the_end) = match (process.child.try_wait()?, back) {
         (Some(status), _) => {
             heard.push(now(Heard::Lost(Level::End, None)));
             ("never".to_owned(), format!("ended, {status}").replace("exit status:", "status"))

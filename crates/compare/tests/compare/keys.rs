@@ -116,7 +116,7 @@ impl Running {
         let mut command = compare(&["--redis-url", &redis.url()]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Leashed::spawn(&mut command).unwrap();
-        let stderr = BufReader::new(process.child().stderr.take().unwrap());
+        let stderr = BufReader::new(process.child.stderr.take().unwrap());
         eventually("it makes such a key", || {
             let is_there = everything(connection).iter().any(found);
             if !is_there {
@@ -137,7 +137,7 @@ impl Running {
     fn end(mut self) -> (Option<i32>, String, String) {
         let status = self.process.wait(PATIENCE).expect("it does not end");
         let (mut stdout, mut stderr) = (String::new(), String::new());
-        self.process.child().stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+        self.process.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
         self.stderr.read_to_string(&mut stderr).unwrap();
         (status.code(), stdout, stderr)
     }
