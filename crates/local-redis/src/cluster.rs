@@ -17,7 +17,8 @@ const SLOTS: usize = 16_384;
 /// Their configuration files, which a restarted node needs to find the others, are in a temporary
 /// folder.
 pub struct LocalCluster {
-    nodes: Vec<LocalRedis>,
+    /// First the primaries, then the replicas as they were at the start.
+    pub nodes: Vec<LocalRedis>,
     /// Removed when dropped, which is after the nodes.
     _folder: TempDir,
 }
@@ -58,12 +59,12 @@ impl LocalCluster {
             // Primaries with the same epoch would first have to resolve the conflict.
             self.ask(number, &format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1))?;
         }
-        for number in 1..self.size() {
+        for number in 1..self.nodes.len() {
             let (port, bus) =
                 (self.nodes[number].port(), self.ask(number, "CONFIG GET cluster-port")?);
             self.ask(0, &format!("CLUSTER MEET 127.0.0.1 {port} {bus}"))?;
         }
-        for number in primaries..self.size() {
+        for number in primaries..self.nodes.len() {
             let primary = self.id((number - primaries) % primaries)?;
             // Refused until the two know each other.
             eventually(|| self.ask(number, &format!("CLUSTER REPLICATE {primary}")).map(drop))?;
@@ -76,7 +77,7 @@ impl LocalCluster {
     pub fn is_ok(&self) -> anyhow::Result<()> {
         eventually(|| {
             let mut views = BTreeSet::new();
-            for number in 0..self.size() {
+            for number in 0..self.nodes.len() {
                 let info =
                     self.ask(number, "CLUSTER INFO")? + &self.ask(number, "INFO replication")?;
                 ensure!(info.contains("cluster_state:ok"), "not healthy at node {number}");
@@ -87,21 +88,6 @@ impl LocalCluster {
             ensure!(views.len() == 1, "the nodes do not agree");
             Ok(())
         })
-    }
-
-    /// How many nodes there are.
-    pub fn size(&self) -> usize {
-        self.nodes.len()
-    }
-
-    /// One node, to kill, stop or restart it.
-    pub fn node(&mut self, number: usize) -> &mut LocalRedis {
-        &mut self.nodes[number]
-    }
-
-    /// The address of one node.
-    pub fn url(&self, number: usize) -> String {
-        self.nodes[number].url()
     }
 
     /// The addresses of all nodes, separated by commas.
@@ -115,7 +101,7 @@ impl LocalCluster {
         ensure!(!channel.contains(' '), "'{channel}' contains spaces");
         // The others answer with an error; killed and stopped nodes do not answer.
         let serves = |&node: &usize| self.ask(node, &format!("EXISTS {channel}")).is_ok();
-        Ok((0..self.size()).find(serves))
+        Ok((0..self.nodes.len()).find(serves))
     }
 
     /// Moves the slot of this channel to another primary, as `redis-cli --cluster reshard` does

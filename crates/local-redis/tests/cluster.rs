@@ -24,10 +24,10 @@ fn a_node_goes_and_comes_back() {
     assert_eq!(cluster.owner("a").unwrap(), Some(0));
 
     // It finds back to the others by what it has written down.
-    cluster.node(1).kill().unwrap();
+    cluster.nodes[1].kill().unwrap();
     assert!(cluster.ask(1, "PING").is_err());
     assert_eq!(cluster.owner("c").unwrap(), None);
-    cluster.node(1).restart().unwrap();
+    cluster.nodes[1].restart().unwrap();
     cluster.is_ok().unwrap();
     assert_eq!(cluster.owner("c").unwrap(), Some(1));
 }

@@ -16,10 +16,11 @@ pub(crate) const SCENES: &[Test] = &[
 /// The services need no option for this, only an address of the cluster.
 fn plain() {
     let cluster = cluster();
-    let on_each_node: Vec<_> = (0..cluster.size())
+    let on_each_node: Vec<_> = (0..cluster.nodes.len())
         .map(|number| {
             let mut command = command(&cluster, "subscriber --json");
-            let subscriber = Terminal::start_command(command.env("REDIS_URL", cluster.url(number)));
+            let subscriber =
+                Terminal::start_command(command.env("REDIS_URL", cluster.nodes[number].url()));
             expect(&subscriber, "subscribe");
             subscriber
         })
@@ -28,7 +29,8 @@ fn plain() {
     expect(&by_pattern, "psubscribe");
     // Published on a replica: in a cluster any node passes a plain message to all others.
     let mut publisher = command(&cluster, "publisher --count 1 --message everywhere");
-    let ended = Terminal::start_command(publisher.env("REDIS_URL", cluster.url(5))).end().with(0);
+    let ended =
+        Terminal::start_command(publisher.env("REDIS_URL", cluster.nodes[5].url())).end().with(0);
     assert_eq!(ended.stdout.last().unwrap(), "Published: everywhere (1 receiver)");
     for subscriber in &on_each_node {
         assert_eq!(expect(subscriber, "message")["data"], "everywhere");
@@ -74,7 +76,7 @@ fn sharded() {
 fn by_way_of_a_replica() {
     let cluster = cluster();
     let of_the_owner = 3 + owner(&cluster, "a");
-    let urls = format!("{},{}", cluster.url(of_the_owner), cluster.url(0));
+    let urls = format!("{},{}", cluster.nodes[of_the_owner].url(), cluster.nodes[0].url());
     let mut subscriber = command(&cluster, "subscriber --sharded --json a");
     let subscriber = Terminal::start_command(subscriber.env("REDIS_URL", urls));
     expect(&subscriber, "subscribe");
@@ -111,7 +113,7 @@ fn no_cluster() {
 
 fn refused_as_a_whole() {
     let cluster = cluster();
-    for number in 0..cluster.size() {
+    for number in 0..cluster.nodes.len() {
         cluster.ask(number, "ACL SETUSER reader on nopass +@all &b &c").unwrap();
     }
     let mut command = command(&cluster, "subscriber --sharded --json b c a");

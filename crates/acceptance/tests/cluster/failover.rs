@@ -36,9 +36,9 @@ fn the_owner_is_killed() {
     received.until_all_deliver();
 
     let owner = owner(&cluster, "a");
-    let address = format!("127.0.0.1:{}", cluster.node(owner).port());
+    let address = format!("127.0.0.1:{}", cluster.nodes[owner].port());
     let start = Instant::now();
-    cluster.node(owner).kill().unwrap();
+    cluster.nodes[owner].kill().unwrap();
     let disconnected = received.until_type("disconnected");
     assert_eq!(
         received.events[disconnected]["reason"],
@@ -58,7 +58,7 @@ fn the_owner_is_killed() {
     eprintln!("received again {recovered:?} after the owner was killed");
 
     // The old owner returns as a replica: the subscriber stays where it is.
-    cluster.node(owner).restart().unwrap();
+    cluster.nodes[owner].restart().unwrap();
     cluster.is_ok().unwrap();
     received.until_all_deliver();
     let published = numbers.stop();
@@ -76,7 +76,7 @@ fn the_owner_hangs() {
     let mut received = Received::by(&subscriber);
     received.until_all_deliver();
     let hanging = owner(&cluster, "a");
-    cluster.node(hanging).process().signal(Signal::STOP);
+    cluster.nodes[hanging].process().signal(Signal::STOP);
     let disconnected = received.until_type("disconnected");
     let reason = received.events[disconnected]["reason"].as_str().unwrap();
     assert!(reason.ends_with("no answer to PING within 1s"), "{reason}");
@@ -85,7 +85,7 @@ fn the_owner_hangs() {
     assert_ne!(owner(&cluster, "a"), hanging);
 
     // When it wakes up, it delivers messages on the old connection: they must not be printed.
-    cluster.node(hanging).process().signal(Signal::CONT);
+    cluster.nodes[hanging].process().signal(Signal::CONT);
     cluster.is_ok().unwrap();
     received.until_all_deliver();
     let published = numbers.stop();
@@ -141,9 +141,9 @@ fn the_whole_cluster_restarts() {
     let numbers = Numbers::start(&cluster);
     let mut received = Received::by(&subscriber);
     received.until_all_deliver();
-    (0..cluster.size()).for_each(|number| cluster.node(number).kill().unwrap());
+    cluster.nodes.iter_mut().for_each(|node| node.kill().unwrap());
     received.until_type("disconnected");
-    (0..cluster.size()).for_each(|number| cluster.node(number).restart().unwrap());
+    cluster.nodes.iter_mut().for_each(|node| node.restart().unwrap());
     received.until_type("reconnected");
     for _ in CHANNELS {
         received.until_type("subscribe");
@@ -159,10 +159,10 @@ fn the_whole_cluster_restarts() {
 fn the_only_known_node_is_gone() {
     let mut cluster = cluster();
     let mut command = command(&cluster, "subscriber --sharded --json a");
-    let subscriber = Terminal::start_command(command.env("REDIS_URL", cluster.url(0)));
+    let subscriber = Terminal::start_command(command.env("REDIS_URL", cluster.nodes[0].url()));
     expect(&subscriber, "subscribe");
     // No subscription is on this node, so its end is not reported.
-    cluster.node(0).kill().unwrap();
+    cluster.nodes[0].kill().unwrap();
     cluster.ask(2, "CLIENT KILL TYPE pubsub").unwrap();
     expect(&subscriber, "disconnected");
     expect(&subscriber, "reconnected");
@@ -177,7 +177,7 @@ fn plain_channels_move() {
     let mut cluster = cluster();
     let subscriber = run(&cluster, "subscriber --json");
     expect(&subscriber, "subscribe");
-    cluster.node(0).kill().unwrap();
+    cluster.nodes[0].kill().unwrap();
     expect(&subscriber, "disconnected");
     expect(&subscriber, "reconnected");
     expect(&subscriber, "subscribe");

@@ -16,7 +16,7 @@ fn counts_not_confirmed() {
     let mut published = 2;
     (0..published).for_each(|_| drop(publisher.line()));
     let owner = owner(&cluster, "a");
-    cluster.node(owner).kill().unwrap();
+    cluster.nodes[owner].kill().unwrap();
     publisher.logs("lost the connection to Redis at");
     let ended = publisher.end().with(1);
     published += ended.stdout.len() - 1;
@@ -34,7 +34,7 @@ fn at_full_speed_waits() {
     publisher.line();
     publisher.line();
     let owner = owner(&cluster, "a");
-    cluster.node(owner).kill().unwrap();
+    cluster.nodes[owner].kill().unwrap();
     publisher.logs("lost the connection to Redis at the owner of 'a'");
     publisher.logs("connected again to Redis at");
     let ended = publisher.ctrl_c().with(0);

@@ -75,7 +75,10 @@ impl Servers {
     pub(super) fn redis(&mut self) -> anyhow::Result<&mut LocalRedis> {
         match self {
             Single(redis, _) => Ok(redis),
-            Cluster(cluster) => Ok(cluster.node(cluster.owner(CHANNEL)?.context(NO_OWNER)?)),
+            Cluster(cluster) => {
+                let owner = cluster.owner(CHANNEL)?.context(NO_OWNER)?;
+                Ok(&mut cluster.nodes[owner])
+            }
         }
     }
 

@@ -28,14 +28,14 @@ async fn without_a_majority(sharded: bool) {
     pubsub.subscribe(["b"]).await.unwrap();
     assert_eq!(next(&pubsub).await, subscribed("b", 1));
     for number in [1, 2] {
-        cluster.node(number).process().signal(Signal::STOP);
+        cluster.nodes[number].process().signal(Signal::STOP);
     }
     let Event::Disconnected { reason } = next(&pubsub).await else { panic!() };
     assert!(reason.ends_with("it has lost sight of most of its cluster"), "{reason}");
     // Long enough for the node to be found deaf a second time.
     assert_eq!(pubsub.get_message(Duration::from_secs(8)).await, None);
     for number in [1, 2] {
-        cluster.node(number).process().signal(Signal::CONT);
+        cluster.nodes[number].process().signal(Signal::CONT);
     }
     assert!(matches!(next(&pubsub).await, Event::Reconnected { .. }));
     assert_eq!(next(&pubsub).await, subscribed("b", 1));
@@ -45,9 +45,9 @@ async fn without_a_majority(sharded: bool) {
 fn failover() {
     run(async {
         let mut cluster = LocalCluster::start(3, 3).unwrap();
-        let plain = PubSub::connect(cluster.url(1)).await.unwrap();
-        let replica = PubSub::connect(cluster.url(4)).await.unwrap();
-        let shard = PubSub::builder(cluster.url(1)).sharded(true).connect().await.unwrap();
+        let plain = PubSub::connect(cluster.nodes[1].url()).await.unwrap();
+        let replica = PubSub::connect(cluster.nodes[4].url()).await.unwrap();
+        let shard = PubSub::builder(cluster.nodes[1].url()).sharded(true).connect().await.unwrap();
         // Node 1 owns 'c'.
         assert_eq!(cluster.owner("c").unwrap(), Some(1));
         for pubsub in [&plain, &replica, &shard] {
@@ -55,7 +55,7 @@ fn failover() {
             assert_eq!(next(pubsub).await, subscribed("c", 1));
         }
         assert_eq!(cluster.owner("b").unwrap(), Some(0));
-        cluster.node(0).kill().unwrap();
+        cluster.nodes[0].kill().unwrap();
         eventually("the replica takes over", || cluster.owner("b").unwrap() == Some(3));
         for pubsub in [&plain, &replica, &shard] {
             // Long enough for two more heartbeats.
@@ -117,13 +117,13 @@ fn moves_back() {
         assert_eq!(cluster.owner("a").unwrap(), Some(2));
         // Node 5 stays a replica.
         cluster.ask(5, "CONFIG SET cluster-replica-no-failover yes").unwrap();
-        cluster.node(2).kill().unwrap();
-        let urls = format!("{},{}", cluster.url(2), cluster.url(5));
+        cluster.nodes[2].kill().unwrap();
+        let urls = format!("{},{}", cluster.nodes[2].url(), cluster.nodes[5].url());
         let pubsub = PubSub::builder(urls).sharded(true).connect().await.unwrap();
         pubsub.subscribe(["a"]).await.unwrap();
         assert_eq!(next(&pubsub).await, subscribed("a", 1));
-        cluster.node(2).restart().unwrap();
-        let address = format!("127.0.0.1:{}", cluster.node(2).port());
+        cluster.nodes[2].restart().unwrap();
+        let address = format!("127.0.0.1:{}", cluster.nodes[2].port());
         let Event::Disconnected { reason } = next(&pubsub).await else { panic!() };
         assert!(reason.ends_with(&format!("'a' has a primary again: {address}")), "{reason}");
         assert!(matches!(next(&pubsub).await, Event::Reconnected { .. }));

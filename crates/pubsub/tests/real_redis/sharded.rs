@@ -162,7 +162,7 @@ async fn in_an_outage() {
 async fn demoted() {
     let cluster = LocalCluster::start(3, 3).unwrap();
     // The subscriber asks a node of another shard, which names the new owner.
-    let pubsub = sharded(&cluster.url(1)).await.unwrap();
+    let pubsub = sharded(&cluster.nodes[1].url()).await.unwrap();
     let publisher = publisher_of(&cluster.urls()).await.unwrap();
     pubsub.subscribe(["b"]).await.unwrap();
     assert_eq!(next(&pubsub).await, subscribed("b"));
@@ -181,9 +181,9 @@ async fn demoted() {
 /// Only plain messages need the first node of the list.
 async fn only_owners() {
     let mut cluster = LocalCluster::start(3, 0).unwrap();
-    let publisher = publisher_of(&cluster.url(0)).await.unwrap();
+    let publisher = publisher_of(&cluster.nodes[0].url()).await.unwrap();
     assert_eq!(publisher.publish("c", "before").await, Ok(0));
-    cluster.node(0).kill().unwrap();
+    cluster.nodes[0].kill().unwrap();
     // For a second, so that the publisher notices the end of the connection to that node.
     for _ in 0..20 {
         timeout(PATIENCE, publisher.connected()).await.expect("waits for a node that is gone");
@@ -210,7 +210,7 @@ async fn one_connection() {
 /// slot that was subscribed to before.
 async fn all_or_nothing() {
     let (cluster, _, publisher) = start().await;
-    for number in 0..cluster.size() {
+    for number in 0..cluster.nodes.len() {
         cluster.ask(number, "ACL SETUSER reader on nopass +@all &b &{b}2").unwrap();
     }
     let urls = cluster.urls().replace("://", "://reader:any@");
