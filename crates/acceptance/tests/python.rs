@@ -198,15 +198,15 @@ fn calls(redis_py: RedisPy) -> Result<(), Failed> {
 }
 
 fn no_answer(redis_py: RedisPy) -> Result<(), Failed> {
-    let mut redis = LocalRedis::start()?;
-    let id = redis.process().child.id();
+    let redis = LocalRedis::start()?;
+    let id = redis.process.child.id();
     run(&redis_py, &redis, &format!("no_answer.py {id}")).end().with(0);
     Ok(())
 }
 
 fn hanging(redis_py: RedisPy) -> Result<(), Failed> {
-    let mut redis = LocalRedis::start()?;
-    let id = redis.process().child.id();
+    let redis = LocalRedis::start()?;
+    let id = redis.process.child.id();
     run(&redis_py, &redis, &format!("hanging.py {id}")).end().with(0);
     Ok(())
 }

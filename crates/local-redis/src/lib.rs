@@ -40,7 +40,8 @@ pub struct LocalRedis {
     pub server: Server,
     options: Vec<String>,
     port: u16,
-    process: Leashed,
+    /// The process, to send it signals or to wait for its end.
+    pub process: Leashed,
 }
 
 impl LocalRedis {
@@ -84,11 +85,6 @@ impl LocalRedis {
     /// The address as a URL.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// The process, to send it signals or to wait for its end.
-    pub fn process(&mut self) -> &mut Leashed {
-        &mut self.process
     }
 
     /// Kills the server, as a crash would. [`restart`](Self::restart) brings it back.

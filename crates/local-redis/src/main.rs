@@ -27,7 +27,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let mut redis = LocalRedis::start_on(args.port)?;
     // Redis runs in its own process group, which the terminal's Ctrl+C does not reach.
     static STOPPING: AtomicBool = AtomicBool::new(false);
-    let server = Pid::from_child(&redis.process().child);
+    let server = Pid::from_child(&redis.process.child);
     on_ctrl_c(move || {
         STOPPING.store(true, Ordering::Relaxed);
         // An error means that it has already ended.
@@ -42,7 +42,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         redis.port()
     )?;
 
-    let status = redis.process().child.wait()?;
+    let status = redis.process.child.wait()?;
     if !STOPPING.load(Ordering::Relaxed) {
         bail!("{} ended by itself: {status}", redis.server.name());
     }

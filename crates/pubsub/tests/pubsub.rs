@@ -156,7 +156,7 @@ async fn publishing_many_keeps_the_order() {
 #[tokio::test]
 async fn publishing_does_not_wait_for_answers() {
     let (mut redis, _pubsub, publisher) = start().await;
-    redis.process().signal(Signal::STOP);
+    redis.process.signal(Signal::STOP);
     let taken = AtomicU32::new(0);
     let messages = stream::iter(0..300).then(async |_| {
         yield_now().await;
@@ -168,7 +168,7 @@ async fn publishing_does_not_wait_for_answers() {
     let none = timeout(Duration::from_millis(500), answers.next()).await;
     assert!(none.is_err(), "{none:?}");
     assert_eq!(taken.load(Ordering::Relaxed), 300);
-    redis.process().signal(Signal::CONT);
+    redis.process.signal(Signal::CONT);
     assert_eq!(answers.count().await, 300);
 }
 
@@ -213,7 +213,7 @@ async fn a_channel_that_is_refused_now_can_be_given_up_in_an_outage() {
 #[tokio::test]
 async fn a_publisher_waits_for_its_connection_and_can_be_closed() {
     let (mut redis, _pubsub, publisher) = start().await;
-    redis.process().signal(local_redis::Signal::STOP);
+    redis.process.signal(local_redis::Signal::STOP);
     let closing = async {
         publisher.close().await;
         std::future::pending::<()>().await

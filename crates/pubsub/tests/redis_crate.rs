@@ -123,14 +123,14 @@ async fn a_redis_that_hangs_is_noticed_only_by_publishing() {
     let mut pubsub = client.get_async_pubsub().await.unwrap();
     pubsub.subscribe("a").await.unwrap();
     let mut messages = pubsub.into_on_message();
-    redis.process().signal(Signal::STOP);
+    redis.process.signal(Signal::STOP);
     let error =
         AsyncCommands::publish::<_, _, u64>(&mut connection, "a", "once").await.unwrap_err();
     assert!(error.is_timeout(), "{error}");
     // Longer than a subscriber of `crates/pubsub` takes to notice (4 s).
     assert!(timeout(Duration::from_secs(5), messages.next()).await.is_err());
 
-    redis.process().signal(Signal::CONT);
+    redis.process.signal(Signal::CONT);
     let message = timeout(PATIENCE, messages.next()).await.unwrap().unwrap();
     assert_eq!(message.get_payload_bytes(), b"once");
     // Redis takes the command that nobody waits for any more; it was not sent a second time.

@@ -76,7 +76,7 @@ fn the_owner_hangs() {
     let mut received = Received::by(&subscriber);
     received.until_all_deliver();
     let hanging = owner(&cluster, "a");
-    cluster.nodes[hanging].process().signal(Signal::STOP);
+    cluster.nodes[hanging].process.signal(Signal::STOP);
     let disconnected = received.until_type("disconnected");
     let reason = received.events[disconnected]["reason"].as_str().unwrap();
     assert!(reason.ends_with("no answer to PING within 1s"), "{reason}");
@@ -85,7 +85,7 @@ fn the_owner_hangs() {
     assert_ne!(owner(&cluster, "a"), hanging);
 
     // When it wakes up, it delivers messages on the old connection: they must not be printed.
-    cluster.nodes[hanging].process().signal(Signal::CONT);
+    cluster.nodes[hanging].process.signal(Signal::CONT);
     cluster.is_ok().unwrap();
     received.until_all_deliver();
     let published = numbers.stop();

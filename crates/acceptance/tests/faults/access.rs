@@ -31,9 +31,9 @@ fn password_changed_and_changed_back() {
     // Each error is logged once in an outage, even if another one comes between.
     events.logs_next("lost the connection");
     events.logs_next("refused the connection: WRONGPASS");
-    redis.process().signal(Signal::STOP);
+    redis.process.signal(Signal::STOP);
     events.logs_next("no answer within 2s");
-    redis.process().signal(Signal::CONT);
+    redis.process.signal(Signal::CONT);
     await_attempts(&mut admin, 3);
     // The password is right again, but the channel is forbidden.
     for command in ["ACL SETUSER default resetchannels", "CONFIG SET requirepass s3cret"] {

@@ -69,7 +69,7 @@ fn mid_backoff() {
 fn redis_hanging() {
     let mut redis = redis();
     let services = each_service_and_signal(&redis);
-    redis.process().signal(Signal::STOP);
+    redis.process.signal(Signal::STOP);
     for (service, signal) in services {
         ends(service, signal);
     }

@@ -21,12 +21,12 @@ const NOTICED: Duration = Duration::from_secs(5);
 fn redis_stops_and_continues() {
     let mut redis = redis();
     let mut events = Events::of_subscriber(&redis.url());
-    redis.process().signal(Signal::STOP);
+    redis.process.signal(Signal::STOP);
     let start = Instant::now();
     events.disconnected("no answer to PING within 1s");
     assert!(start.elapsed() < NOTICED, "noticed after {:?}", start.elapsed());
     events.terminal.logs("cannot connect again yet: no Redis at 127.0.0.1");
-    redis.process().signal(Signal::CONT);
+    redis.process.signal(Signal::CONT);
     events.reconnected();
     events.subscribed();
     publish(&redis, b"notifications", b"back");

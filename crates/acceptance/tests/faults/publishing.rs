@@ -121,7 +121,7 @@ fn after_a_signal_reports_the_number_lost() {
             Terminal::run(&redis, &format!("publisher --forever --interval {interval}"));
         publisher.line();
         publisher.line();
-        redis.process().signal(Signal::STOP);
+        redis.process.signal(Signal::STOP);
         // Long enough that messages are on their way without an answer.
         std::thread::sleep(Duration::from_millis(500));
         let start = Instant::now();
@@ -133,7 +133,7 @@ fn after_a_signal_reports_the_number_lost() {
         assert!(lost > 0, "{ended:#?}");
         let last = format!("Redis did not confirm {lost} message");
         assert!(ended.stderr.last().unwrap().contains(&last), "{ended:#?}");
-        redis.process().signal(Signal::CONT);
+        redis.process.signal(Signal::CONT);
     }
 }
 
@@ -145,9 +145,9 @@ fn nothing_is_sent_twice() {
     let listener = Listener::start(&redis);
     let publisher = numbered(&redis, count, "--interval 10ms");
     let mut published = vec![number(&publisher.line())];
-    redis.process().signal(Signal::STOP);
+    redis.process.signal(Signal::STOP);
     publisher.logs("lost the connection");
-    redis.process().signal(Signal::CONT);
+    redis.process.signal(Signal::CONT);
     let ended = publisher.end().with(1);
     published.extend(ended.stdout.iter().map(|line| number(line)));
     ascending(&published);

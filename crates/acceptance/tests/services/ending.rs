@@ -32,7 +32,7 @@ fn a_second_ctrl_c_does_not_wait_for_redis() {
     let mut redis = LocalRedis::start().unwrap();
     let [once, twice] = [subscriber(&redis), subscriber(&redis)];
     // A hanging Redis does not confirm that the service unsubscribed: it waits 500 ms for that.
-    redis.process().signal(Signal::STOP);
+    redis.process.signal(Signal::STOP);
     let time_to_end = |mut service: Terminal, signals: u32| {
         let start = Instant::now();
         for _ in 0..signals {

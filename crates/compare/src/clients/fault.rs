@@ -87,8 +87,8 @@ impl Servers {
         match (fault.key, begins) {
             ("restart" | "long-restart" | "owner-killed", true) => self.redis()?.kill()?,
             ("restart" | "long-restart", false) => self.redis()?.restart()?,
-            ("hang", true) => self.redis()?.process().signal(Signal::STOP),
-            ("hang", false) => self.redis()?.process().signal(Signal::CONT),
+            ("hang", true) => self.redis()?.process.signal(Signal::STOP),
+            ("hang", false) => self.redis()?.process.signal(Signal::CONT),
             ("revoked", _) => {
                 // Without the right, Redis also closes the connections of subscribers.
                 let rule = if begins { "resetchannels" } else { "&notifications" };

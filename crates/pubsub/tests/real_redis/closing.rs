@@ -43,7 +43,7 @@ async fn fails_at_once(sharded: bool) {
     let mut redis = redis();
     let publisher = publisher(&redis, sharded).await;
     assert_eq!(publisher.publish("a", "before").await, Ok(0));
-    redis.process().signal(Signal::STOP);
+    redis.process.signal(Signal::STOP);
     let waiting = publisher.publish("a", "lost");
     let (lost, ()) = tokio::join!(waiting, async {
         let mut closing = Box::pin(publisher.close());
@@ -59,11 +59,11 @@ async fn waits_for_answers(sharded: bool) {
     let mut redis = redis();
     let publisher = publisher(&redis, sharded).await;
     publisher.publish("a", "before").await.unwrap();
-    redis.process().signal(Signal::STOP);
+    redis.process.signal(Signal::STOP);
     let mut waiting: Vec<_> = (0..100).map(|_| Box::pin(publisher.publish("a", "x"))).collect();
     let early: Vec<_> = waiting.iter_mut().filter_map(FutureExt::now_or_never).collect();
     assert_eq!(early, []);
-    tokio::join!(publisher.close(), async { redis.process().signal(Signal::CONT) });
+    tokio::join!(publisher.close(), async { redis.process.signal(Signal::CONT) });
     let answers: Vec<_> = waiting.into_iter().map(FutureExt::now_or_never).collect();
     assert_eq!(answers, vec![Some(Ok(0)); 100]);
 }
@@ -72,7 +72,7 @@ async fn gives_up(sharded: bool) {
     let mut redis = redis();
     let publisher = publisher(&redis, sharded).await;
     publisher.publish("a", "before").await.unwrap();
-    redis.process().signal(Signal::STOP);
+    redis.process.signal(Signal::STOP);
     let mut waiting = Box::pin(publisher.publish("a", "lost"));
     assert_eq!((&mut waiting).now_or_never(), None);
     let start = Instant::now();
@@ -91,7 +91,7 @@ fn not_published_later() {
             let mut redis = redis();
             let publisher = publisher(&redis, false).await;
             publisher.publish("a", "before").await.unwrap();
-            redis.process().signal(Signal::STOP);
+            redis.process.signal(Signal::STOP);
             let payload = "x".repeat(4 * 1024 * 1024);
             let waiting = join_all((0..48).map(|_| publisher.publish("a", &payload)));
             let answers = if by_close {
@@ -103,7 +103,7 @@ fn not_published_later() {
             };
             let lost = |answer| matches!(answer, &Err(Error::NotConfirmed { .. }));
             assert!(answers.iter().all(lost), "{answers:?}");
-            redis.process().signal(Signal::CONT);
+            redis.process.signal(Signal::CONT);
             eventually("the connection ends", || connections(&redis) == usize::from(!by_close));
             let published = command_stat(&redis, "publish", "calls") - 1;
             eprintln!("{published} of 48 were in the buffers");

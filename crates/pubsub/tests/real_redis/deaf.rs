@@ -28,14 +28,14 @@ async fn without_a_majority(sharded: bool) {
     pubsub.subscribe(["b"]).await.unwrap();
     assert_eq!(next(&pubsub).await, subscribed("b", 1));
     for number in [1, 2] {
-        cluster.nodes[number].process().signal(Signal::STOP);
+        cluster.nodes[number].process.signal(Signal::STOP);
     }
     let Event::Disconnected { reason } = next(&pubsub).await else { panic!() };
     assert!(reason.ends_with("it has lost sight of most of its cluster"), "{reason}");
     // Long enough for the node to be found deaf a second time.
     assert_eq!(pubsub.get_message(Duration::from_secs(8)).await, None);
     for number in [1, 2] {
-        cluster.nodes[number].process().signal(Signal::CONT);
+        cluster.nodes[number].process.signal(Signal::CONT);
     }
     assert!(matches!(next(&pubsub).await, Event::Reconnected { .. }));
     assert_eq!(next(&pubsub).await, subscribed("b", 1));

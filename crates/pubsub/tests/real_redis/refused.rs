@@ -151,11 +151,11 @@ async fn gap(sharded: bool) {
     is_outage(&[next(&pubsub).await, next(&pubsub).await]);
     while !matches!(next(&pubsub).await, Event::Refused { .. }) {}
 
-    redis.process().signal(Signal::STOP);
+    redis.process.signal(Signal::STOP);
     let stopped = Instant::now();
     assert!(matches!(next(&pubsub).await, Event::Disconnected { .. }));
     let stopped_for = stopped.elapsed();
-    redis.process().signal(Signal::CONT);
+    redis.process.signal(Signal::CONT);
     let Event::Reconnected { gap, .. } = next(&pubsub).await else { panic!() };
     assert!(gap >= stopped_for, "{gap:?} instead of {stopped_for:?}");
 }
