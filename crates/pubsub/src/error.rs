@@ -128,7 +128,7 @@ impl Error {
             // The parser's own words take several lines, and are about bytes.
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => "its answer is none of Redis",
             _ if is_unknown_command(error) => "it does not know HELLO",
-            // The server's own sentence differs from one to the other.
+            // Each kind of server has its own sentence for it.
             _ if error.code() == Some("NOPROTO") => "it answers NOPROTO to HELLO 3",
             _ => return Error::Refused { address, reason: said(error) },
         };

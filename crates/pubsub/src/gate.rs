@@ -9,7 +9,8 @@
 use std::sync::Mutex;
 
 use crate::Event;
-use crate::inbox::{Bounds, Queue, lock};
+use crate::inbox::{Bounds, Queue};
+use crate::lock::lock;
 use crate::tap::Pause;
 
 pub(crate) type PassOn = Box<dyn Fn(Vec<Event>) -> Option<Pause> + Send + Sync>;

@@ -4,25 +4,29 @@
 //! either: it would miss the heartbeat, and Redis would collect the messages on its side until it
 //! cuts the connection. So the events wait here. A reader that is too slow must not cost all
 //! memory, so the waiting messages are bounded twice: by number and by bytes. Beyond half of a
-//! bound the task pauses for a moment. Beyond a bound the newest message is dropped and counted,
+//! bound the task waits for the readers, but not long. Beyond a bound the newest message is dropped and counted,
 //! and the count stays in the queue exactly where the message would have been.
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::lock::lock;
 use crate::tap::{BLOCK, Pause};
 use crate::{Event, Stats};
 
-/// How long a connection waits for its readers. A Redis that sends 500 MB a second collects 25 MB
-/// meanwhile, and cuts a Pub/Sub client off only at 32 MB.
-const CATCH_UP: Duration = Duration::from_millis(50);
+/// How long connections may wait for their readers in each [`PERIOD`]. A Redis that sends 500 MB a
+/// second collects 25 MB meanwhile, and cuts a Pub/Sub client off only at 32 MB. In the rest of the
+/// period the connection catches up: readers that are too slow for longer must miss messages here,
+/// where they are counted.
+const PAUSE: Duration = Duration::from_millis(50);
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// How much may wait for a reader.
 #[derive(Clone, Copy)]
@@ -49,8 +53,8 @@ pub(crate) struct Queue {
     /// What the outages that were merged into the next one lasted and took.
     merged: (Duration, u32),
     stats: Stats,
-    /// There was a pause, and not everything has been read since.
-    behind: bool,
+    /// When the last period with a pause began.
+    paused_at: Option<Instant>,
 }
 
 struct Waiting {
@@ -63,7 +67,7 @@ impl Queue {
     pub(crate) fn new(bounds: Bounds) -> Queue {
         let (waiting, stats) = (VecDeque::new(), Stats::default());
         let merged = (Duration::ZERO, 0);
-        Queue { bounds, waiting, messages: 0, bytes: 0, merged, stats, behind: false }
+        Queue { bounds, waiting, messages: 0, bytes: 0, merged, stats, paused_at: None }
     }
 
     pub(crate) fn push(&mut self, mut event: Event) {
@@ -174,7 +178,7 @@ pub(crate) struct Inbox {
     pub(crate) bounds: Bounds,
     queue: Mutex<Queue>,
     changed: Notify,
-    /// Ends a pause.
+    /// Ends a pause: everything was read.
     caught_up: Arc<Notify>,
     /// Cancelled when nothing more comes.
     pub(crate) ended: CancellationToken,
@@ -188,14 +192,20 @@ impl Inbox {
 
     /// Adds events in the order in which they came. Beyond half of a bound it returns a pause, to
     /// be taken before the next ones: on a busy machine the readers may only not have had their
-    /// turn. There is no second pause before they have read everything: they are too slow.
+    /// turn.
     pub(crate) fn push_all(&self, events: impl IntoIterator<Item = Event>) -> Option<Pause> {
         let mut pause = None;
         self.change(|queue| {
             events.into_iter().for_each(|event| queue.push(event));
-            if queue.is_nearly_full() && !mem::replace(&mut queue.behind, true) {
-                let caught_up = timeout(CATCH_UP, self.caught_up.clone().notified_owned());
-                pause = Some(Box::pin(caught_up.map(drop)) as Pause);
+            if queue.is_nearly_full() {
+                let now = Instant::now();
+                let period = queue.paused_at.filter(|began| now < *began + PERIOD).unwrap_or(now);
+                queue.paused_at = Some(period);
+                if now < period + PAUSE {
+                    let caught_up = self.caught_up.clone().notified_owned();
+                    pause =
+                        Some(Box::pin(timeout_at(period + PAUSE, caught_up).map(drop)) as Pause);
+                }
             }
         });
         pause
@@ -220,7 +230,7 @@ impl Inbox {
     pub(crate) fn take(&self) -> Option<Event> {
         let mut queue = lock(&self.queue);
         let event = queue.pop();
-        if queue.waiting.is_empty() && mem::take(&mut queue.behind) {
+        if queue.waiting.is_empty() {
             self.caught_up.notify_waiters();
         }
         event
@@ -241,11 +251,6 @@ impl Inbox {
             }
         }
     }
-}
-
-/// Locks it, also after a panic elsewhere: each event is dealt with as a whole or not at all.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ mod gate;
 mod inbox;
 mod kind;
 mod link;
+mod lock;
 mod outage;
 mod publisher;
 mod publishing;

@@ -16,8 +16,8 @@ use crate::address::Address;
 use crate::answer::confirmed_as_array;
 use crate::error::{is_the_end, said};
 use crate::gate::Gate;
-use crate::inbox::lock;
 use crate::kind::Kind;
+use crate::lock::lock;
 use crate::role::Role;
 use crate::socket::{self, Arrivals};
 use crate::tap::Tap;
@@ -54,12 +54,15 @@ impl Link {
     /// Connects and logs in, within [`CONNECT_TIMEOUT`]. Events go to `gate`, on the task that
     /// reads from the socket.
     pub(crate) async fn connect(address: &Address, gate: Gate) -> Result<Link, Error> {
-        // A task runs where its connection will be served. From a thread of the caller's, each step
-        // would wait until that thread and the other one have woken up.
+        // In the caller's thread each step would wake the thread that runs the connections, and then
+        // the caller's: connecting would take longer.
         let connecting = tokio::spawn(Link::connect_in_time(address.clone(), gate));
         match timeout(CONNECT_TIMEOUT, AbortOnDropHandle::new(connecting)).await {
             Ok(Ok(result)) => result,
-            Ok(Err(panic)) => panic::resume_unwind(panic.into_panic()),
+            Ok(Err(error)) => match error.try_into_panic() {
+                Ok(panic) => panic::resume_unwind(panic),
+                Err(_) => Err(Error::Closed), // the runtime has ended
+            },
             Err(_) => Err(no_answer(address)),
         }
     }

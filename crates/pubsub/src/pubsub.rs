@@ -83,8 +83,8 @@ impl PubSubBuilder {
     }
 
     /// How many messages, and how many bytes of names and payloads, may wait for a reader before
-    /// the next ones are dropped and counted. Default: 65,536 messages and 32 MiB. Beyond half of it
-    /// nothing is received until the reader has caught up, for at most 50 ms.
+    /// the next ones are dropped and counted. Default: 65,536 messages and 32 MiB. From half of
+    /// either bound on, the connection waits for the reader, up to 50 ms in each second.
     #[must_use]
     pub fn inbox(self, messages: usize, bytes: usize) -> PubSubBuilder {
         PubSubBuilder { bounds: Bounds { messages, bytes }, ..self }

@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_util::io::InspectReader;
 
 use crate::address::Address;
-use crate::inbox::lock;
+use crate::lock::lock;
 
 /// The kernel asks a silent peer after this time, also while this program is stopped.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);

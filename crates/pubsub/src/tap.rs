@@ -61,7 +61,7 @@ pub(crate) struct Tap<S, D> {
     block: BytesMut,
     /// Whether messages were delivered since the last read.
     delivered: bool,
-    /// What the last batch has asked for.
+    /// What a batch has asked for.
     pause: Option<Pause>,
     broken: Arc<OnceLock<Reason>>,
 }

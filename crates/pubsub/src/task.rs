@@ -23,7 +23,8 @@ impl Task {
         let running = run(closing.clone());
         let ends = ended.clone().drop_guard();
         let _running = AbortOnDropHandle::new(tokio::spawn(async move {
-            // Dropped last: then the connection is gone, too.
+            // Dropped last: then the connection is gone, too. (An attempt to connect has a task of
+            // its own, which may end a moment later.)
             let _ends = ends;
             running.await;
         }));

@@ -20,7 +20,8 @@ const LAST_LINES: Duration = Duration::from_millis(200);
 /// Lines that found no room since this was last reported.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// The thread, which starts with the first line.
+/// The lines for the thread. Both come into being with the first line: most services start without
+/// one, and start sooner then.
 static WRITER: OnceLock<SyncSender<Job>> = OnceLock::new();
 
 enum Job {
@@ -60,7 +61,7 @@ pub(crate) fn finish() {
     let Some(writer) = WRITER.get() else { return };
     let (done, finished) = sync_channel(1);
     // Sending may have to wait for room, and so may stderr: on another thread, for a while.
-    thread::spawn(move || writer.send(Job::Flush(done)));
+    let _ = thread::Builder::new().spawn(move || writer.send(Job::Flush(done)));
     let _ = finished.recv_timeout(LAST_LINES);
 }
 
@@ -71,7 +72,8 @@ impl Write for Logs {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let writer = WRITER.get_or_init(|| {
             let (writer, jobs) = sync_channel(LINES);
-            thread::spawn(move || write_all(&jobs));
+            // A service that gets no thread goes on: its lines are dropped.
+            let _ = thread::Builder::new().spawn(move || write_all(&jobs));
             writer
         });
         if writer.try_send(Job::Line(line.to_owned())).is_err() {

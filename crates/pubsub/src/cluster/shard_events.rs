@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::inbox::{Inbox, lock};
+use crate::inbox::Inbox;
+use crate::lock::lock;
 use crate::tap::Pause;
 use crate::{ByteString, Event};
 
