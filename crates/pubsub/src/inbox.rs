@@ -14,19 +14,16 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::lock::lock;
 use crate::tap::{BLOCK, Pause};
 use crate::{Event, Stats};
 
-/// How long connections may wait for their readers in each [`PERIOD`]. A Redis that sends 500 MB a
-/// second collects 25 MB meanwhile, and cuts a Pub/Sub client off only at 32 MB. In the rest of the
-/// period the connection catches up: readers that are too slow for longer must miss messages here,
-/// where they are counted.
+/// How long a connection waits for its readers. A Redis that sends 500 MB a second collects 25 MB
+/// meanwhile, and cuts a Pub/Sub client off only at 32 MB.
 const PAUSE: Duration = Duration::from_millis(50);
-const PERIOD: Duration = Duration::from_secs(1);
 
 /// How much may wait for a reader.
 #[derive(Clone, Copy)]
@@ -53,8 +50,6 @@ pub(crate) struct Queue {
     /// What the outages that were merged into the next one lasted and took.
     merged: (Duration, u32),
     stats: Stats,
-    /// When the last period with a pause began.
-    paused_at: Option<Instant>,
 }
 
 struct Waiting {
@@ -66,8 +61,7 @@ struct Waiting {
 impl Queue {
     pub(crate) fn new(bounds: Bounds) -> Queue {
         let (waiting, stats) = (VecDeque::new(), Stats::default());
-        let merged = (Duration::ZERO, 0);
-        Queue { bounds, waiting, messages: 0, bytes: 0, merged, stats, paused_at: None }
+        Queue { bounds, waiting, messages: 0, bytes: 0, merged: (Duration::ZERO, 0), stats }
     }
 
     pub(crate) fn push(&mut self, mut event: Event) {
@@ -198,14 +192,8 @@ impl Inbox {
         self.change(|queue| {
             events.into_iter().for_each(|event| queue.push(event));
             if queue.is_nearly_full() {
-                let now = Instant::now();
-                let period = queue.paused_at.filter(|began| now < *began + PERIOD).unwrap_or(now);
-                queue.paused_at = Some(period);
-                if now < period + PAUSE {
-                    let caught_up = self.caught_up.clone().notified_owned();
-                    pause =
-                        Some(Box::pin(timeout_at(period + PAUSE, caught_up).map(drop)) as Pause);
-                }
+                let caught_up = timeout(PAUSE, self.caught_up.clone().notified_owned());
+                pause = Some(Box::pin(caught_up.map(drop)) as Pause);
             }
         });
         pause

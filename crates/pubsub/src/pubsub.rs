@@ -84,7 +84,7 @@ impl PubSubBuilder {
 
     /// How many messages, and how many bytes of names and payloads, may wait for a reader before
     /// the next ones are dropped and counted. Default: 65,536 messages and 32 MiB. From half of
-    /// either bound on, the connection waits for the reader, up to 50 ms in each second.
+    /// either bound on, the connection may wait for the reader, for at most 50 ms.
     #[must_use]
     pub fn inbox(self, messages: usize, bytes: usize) -> PubSubBuilder {
         PubSubBuilder { bounds: Bounds { messages, bytes }, ..self }

