@@ -4,8 +4,8 @@
 //! either: it would miss the heartbeat, and Redis would collect the messages on its side until it
 //! cuts the connection. So the events wait here. A reader that is too slow must not cost all
 //! memory, so the waiting messages are bounded twice: by number and by bytes. Beyond half of a
-//! bound the task waits for the readers, but not long. Beyond a bound the newest message is dropped and counted,
-//! and the count stays in the queue exactly where the message would have been.
+//! bound the task waits for the readers, but not long. Beyond a bound the newest message is dropped
+//! and counted, and the count stays in the queue exactly where the message would have been.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -21,8 +21,8 @@ use crate::lock::lock;
 use crate::tap::{BLOCK, Pause};
 use crate::{Event, Stats};
 
-/// How long a connection waits for its readers. A Redis that sends 500 MB a second collects 25 MB
-/// meanwhile, and cuts a Pub/Sub client off only at 32 MB.
+/// How long a connection waits for its readers at most. A Redis that sends 500 MB a second collects
+/// 25 MB meanwhile, and cuts a Pub/Sub client off only at 32 MB.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// How much may wait for a reader.
@@ -184,9 +184,8 @@ impl Inbox {
         Inbox { bounds, queue: Mutex::new(Queue::new(bounds)), changed, caught_up, ended }
     }
 
-    /// Adds events in the order in which they came. Beyond half of a bound it returns a pause, to
-    /// be taken before the next ones: on a busy machine the readers may only not have had their
-    /// turn.
+    /// Adds events in the order in which they came. Beyond half of a bound it returns a pause to
+    /// take before the next ones: on a busy machine the readers may only wait for their turn.
     pub(crate) fn push_all(&self, events: impl IntoIterator<Item = Event>) -> Option<Pause> {
         let mut pause = None;
         self.change(|queue| {

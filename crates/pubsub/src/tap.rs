@@ -61,11 +61,11 @@ pub(crate) struct Tap<S, D> {
     block: BytesMut,
     /// Whether messages were delivered since the last read.
     delivered: bool,
-    /// What the messages have asked for.
+    /// To be taken before the next read.
     pause: Option<Pause>,
-    /// Whether there was a pause, and the stream was not empty since. Readers that are too slow for
-    /// longer must miss messages, which are counted; otherwise Redis would collect them, and cut the
-    /// connection.
+    /// Whether there was a pause since the stream was last empty. A second one would be too much:
+    /// Redis would collect the messages and cut the connection. Readers that are still too slow miss
+    /// messages instead, and these are counted.
     has_paused: bool,
     broken: Arc<OnceLock<Reason>>,
 }
